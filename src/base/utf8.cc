@@ -1,0 +1,98 @@
+#include "base/utf8.h"
+
+#include <cstdint>
+
+namespace sluice {
+namespace {
+
+/// Length of the well-formed sequence at the start of text, 0 if there is none.
+std::size_t sequence_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const auto continues = [&](std::size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
+  const std::uint8_t lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return continues(1) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    if (!continues(1) || !continues(2)) return 0;
+    if (lead == 0xE0 && byte(1) < 0xA0) return 0;  // overlong
+    if (lead == 0xED && byte(1) > 0x9F) return 0;  // surrogates
+    return 3;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    if (!continues(1) || !continues(2) || !continues(3)) return 0;
+    if (lead == 0xF0 && byte(1) < 0x90) return 0;
+    if (lead == 0xF4 && byte(1) > 0x8F) return 0;
+    return 4;
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t n = sequence_length(text);
+    if (n == 0) return false;
+    text.remove_prefix(n);
+  }
+  return true;
+}
+
+std::size_t utf8_floor(std::string_view text, std::size_t limit) {
+  if (limit >= text.size()) return text.size();
+  while (limit > 0 && (static_cast<std::uint8_t>(text[limit]) & 0xC0) == 0x80) --limit;
+  return limit;
+}
+
+std::string normalise_text(std::string_view text) {
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\n' || text.back() == '\r' ||
+                           text.back() == '\t')) {
+    text.remove_suffix(1);
+  }
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
+    out.push_back(text[i]);
+  }
+  return out;
+}
+
+std::string strip_terminal_controls(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<std::uint8_t>(text[i]);
+    if (c == 0x1B) {
+      // ECMA-48: CSI "ESC [ params final", string sequences (OSC, DCS, SOS, PM, APC) up to ST or BEL,
+      // and two-byte escapes. What is unfinished is dropped whole.
+      const char kind = i + 1 < text.size() ? text[i + 1] : '\0';
+      if (kind == '[') {
+        i += 2;
+        while (i < text.size() && !(text[i] >= 0x40 && text[i] <= 0x7E)) ++i;
+      } else if (kind == ']' || kind == 'P' || kind == 'X' || kind == '^' || kind == '_') {
+        i += 2;
+        while (i < text.size() && text[i] != '\a' &&
+               !(text[i] == 0x1B && i + 1 < text.size() && text[i + 1] == '\\')) {
+          ++i;
+        }
+        if (i < text.size() && text[i] == 0x1B) ++i;
+      } else {
+        ++i;
+      }
+      continue;
+    }
+    if (c == 0xC2 && i + 1 < text.size()) {
+      const auto next = static_cast<std::uint8_t>(text[i + 1]);
+      if (next >= 0x80 && next <= 0x9F) {  // C1 controls, 8-bit CSI among them
+        ++i;
+        continue;
+      }
+    }
+    if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F) continue;
+    out.push_back(text[i]);
+  }
+  return out;
+}
+
+}  // namespace sluice
