@@ -40,7 +40,8 @@ TEST(UnitsTest, SizesAreReadAndWrittenBack) {
 
 TEST(Utf8Test, IllFormedSequencesAreFound) {
   EXPECT_TRUE(is_utf8("grüß 🚿"));
-  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\x80", "\xFF"}) {
+  for (const char* bad :
+       {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\x80", "\xFF"}) {
     EXPECT_FALSE(is_utf8(bad)) << bad;
   }
 }
@@ -54,8 +55,11 @@ TEST(Utf8Test, FloorNeverCutsACodePoint) {
 }
 
 TEST(Utf8Test, TerminalEscapesAreTakenOut) {
-  EXPECT_EQ(strip_terminal_controls("a\x1b[31mred\x1b[0m\x1b]0;title\x07z\x9b\n\tq"), "aredz\x9b\n\tq");
-  EXPECT_EQ(strip_terminal_controls("x\xc2\x9b" "31my\r\b"), "x31my");
+  EXPECT_EQ(strip_terminal_controls("a\x1b[31mred\x1b[0m\x1b]0;title\x07z\x9b\n\tq"),
+            "aredz\x9b\n\tq");
+  EXPECT_EQ(strip_terminal_controls("x\xc2\x9b"
+                                    "31my\r\b"),
+            "x31my");
 }
 
 TEST(Utf8Test, NormalisingKeepsWhatAPersonCanTellApart) {

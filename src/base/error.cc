@@ -6,10 +6,10 @@ namespace sluice {
 namespace {
 
 constexpr std::array<std::string_view, 17> kKindNames = {
-    "internal",        "invalid_argument",  "not_found",    "conflict",       "unauthenticated",
-    "permission_denied", "too_large",       "overloaded",   "rate_limited",   "unavailable",
-    "timeout",         "cancelled",         "unsupported",  "bad_response",   "storage_failed",
-    "disk_full",       "corrupt"};
+    "internal",          "invalid_argument", "not_found",   "conflict",     "unauthenticated",
+    "permission_denied", "too_large",        "overloaded",  "rate_limited", "unavailable",
+    "timeout",           "cancelled",        "unsupported", "bad_response", "storage_failed",
+    "disk_full",         "corrupt"};
 static_assert(kKindNames.size() == static_cast<std::size_t>(ErrorKind::kCorrupt) + 1);
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 // What went wrong, as a value. An Error says who is at fault and whether trying again can help, so
-// that no caller ever has to read its text. The text is for people: it never holds a message's content.
+// that no caller ever has to read its text. The text is for people: it never holds a message's
+// content.
 
 #include <chrono>
 #include <cstdint>

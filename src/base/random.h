@@ -1,6 +1,6 @@
 #pragma once
-// Random: a seeded generator (xoshiro256**), for jitter, choices and simulation: same seed, same numbers.
-// Never for secrets: those come from the operating system (auth/).
+// Random: a seeded generator (xoshiro256**), for jitter, choices and simulation: same seed, same
+// numbers. Never for secrets: those come from the operating system (auth/).
 
 #include <cstdint>
 

@@ -1,5 +1,6 @@
 #pragma once
-// Result<T>: a value or an Error. Expected failures travel in it; exceptions mean a broken invariant.
+// Result<T>: a value or an Error. Expected failures travel in it; exceptions mean a broken
+// invariant.
 //   Result<int> r = parse(text);
 //   if (!r) return r.error();
 //   use(*r);

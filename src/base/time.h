@@ -1,5 +1,6 @@
 #pragma once
-// Two clocks that never mix: MonoTime orders and times out, UnixMillis is what people and disks see.
+// Two clocks that never mix: MonoTime orders and times out, UnixMillis is what people and disks
+// see.
 
 #include <chrono>
 #include <compare>

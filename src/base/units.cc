@@ -1,11 +1,11 @@
 #include "base/units.h"
 
-#include <fmt/core.h>
-
 #include <array>
 #include <charconv>
 #include <limits>
 #include <utility>
+
+#include <fmt/core.h>
 
 namespace sluice {
 namespace {

@@ -1,6 +1,7 @@
 #pragma once
-// Sizes and durations as people write them: "64KiB", "1.5 GiB", "300ms", "24h", "30d". A number without
-// a unit is refused: "timeout = 30" has meant seconds and milliseconds in too many programs.
+// Sizes and durations as people write them: "64KiB", "1.5 GiB", "300ms", "24h", "30d". A number
+// without a unit is refused: "timeout = 30" has meant seconds and milliseconds in too many
+// programs.
 
 #include <chrono>
 #include <cstdint>

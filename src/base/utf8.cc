@@ -64,8 +64,8 @@ std::string strip_terminal_controls(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<std::uint8_t>(text[i]);
     if (c == 0x1B) {
-      // ECMA-48: CSI "ESC [ params final", string sequences (OSC, DCS, SOS, PM, APC) up to ST or BEL,
-      // and two-byte escapes. What is unfinished is dropped whole.
+      // ECMA-48: CSI "ESC [ params final", string sequences (OSC, DCS, SOS, PM, APC) up to ST or
+      // BEL, and two-byte escapes. What is unfinished is dropped whole.
       const char kind = i + 1 < text.size() ? text[i + 1] : '\0';
       if (kind == '[') {
         i += 2;

@@ -1,7 +1,7 @@
 #pragma once
 // An intrusive doubly-linked list whose nodes take themselves out when they die. It is what makes
-// tear-down by destruction work: a coroutine frame that is destroyed while it waits holds its own node,
-// so nothing can resume it afterwards.
+// tear-down by destruction work: a coroutine frame that is destroyed while it waits holds its own
+// node, so nothing can resume it afterwards.
 
 namespace sluice {
 

@@ -1,7 +1,7 @@
 #pragma once
 // Loop: what a shard is, without a thread: a ready list of coroutines, timers, two clocks, a random
-// source. Production drives it from Asio (shard.h), the simulation from a seed, which also chooses the
-// order in which ready coroutines run.
+// source. Production drives it from Asio (shard.h), the simulation from a seed, which also chooses
+// the order in which ready coroutines run.
 //
 // Thread: one; whoever drives it.
 
@@ -22,8 +22,8 @@ class Clock {
   virtual UnixMillis wall() = 0;
 };
 
-/// One coroutine that can go on. It lies in the awaiter, so posting allocates nothing, and takes itself
-/// out of the list when the awaiting frame is destroyed.
+/// One coroutine that can go on. It lies in the awaiter, so posting allocates nothing, and takes
+/// itself out of the list when the awaiting frame is destroyed.
 struct Ready : ListNode {
   std::coroutine_handle<> handle;
 };

@@ -1,11 +1,11 @@
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "runtime/shard.h"
 #include "runtime/task_group.h"
@@ -62,7 +62,8 @@ Task<int> slow(Loop* loop, Duration d, int* live) {
 }
 Task<void> bounded(Loop* loop, Duration takes, Duration allowed, Event* stop, int* live,
                    std::vector<std::string>* log) {
-  const auto outcome = co_await run_until(*loop, slow(loop, takes, live), loop->now() + allowed, stop);
+  const auto outcome =
+      co_await run_until(*loop, slow(loop, takes, live), loop->now() + allowed, stop);
   log->push_back(outcome.ended == Ended::kDone       ? "done " + std::to_string(*outcome.value)
                  : outcome.ended == Ended::kDeadline ? "deadline"
                                                      : "stopped");
@@ -218,8 +219,7 @@ TEST(ShardTest, TimersAndPostsFromOtherThreadsRunOnTheShard) {
   int steps = 0;
   TaskGroup group(shard);
   std::thread other([&] {
-    shard.post_from_any_thread(
-        [&] { group.spawn("t", Helper::sleep_then_stop(&shard, &steps)); });
+    shard.post_from_any_thread([&] { group.spawn("t", Helper::sleep_then_stop(&shard, &steps)); });
   });
   shard.run();
   other.join();

@@ -9,8 +9,8 @@
 namespace sluice {
 namespace {
 
-// Ready coroutines resumed in one handler before sockets get their turn: at about 1 µs each this keeps
-// the pause under a quarter of a millisecond.
+// Ready coroutines resumed in one handler before sockets get their turn: at about 1 µs each this
+// keeps the pause under a quarter of a millisecond.
 constexpr std::size_t kReadyBatch = 256;
 
 }  // namespace
@@ -30,7 +30,8 @@ UnixMillis SystemClock::wall() {
 struct Shard::Impl {
   explicit Impl(Shard& s) : shard(s), io(1), work(io.get_executor()), timer(io) {}
 
-  /// One handler drains the ready list and fires what is due; it re-posts itself while there is more.
+  /// One handler drains the ready list and fires what is due; it re-posts itself while there is
+  /// more.
   void schedule_drain() {
     if (scheduled) return;
     scheduled = true;

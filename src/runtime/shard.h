@@ -1,6 +1,6 @@
 #pragma once
-// Shard: a Loop driven by one Asio io_context on one thread. It carries sockets and everything of the
-// domain that belongs together; the only way in from another thread is post().
+// Shard: a Loop driven by one Asio io_context on one thread. It carries sockets and everything of
+// the domain that belongs together; the only way in from another thread is post().
 
 #include <functional>
 #include <memory>

@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::size_t kStep = 64;
 constexpr std::size_t kClasses = 32;  // frames up to 2 KiB are pooled; larger ones go to malloc
-constexpr std::size_t kKeep = 256;    // at most this many free frames a class and thread (16 MiB in all)
+constexpr std::size_t kKeep =
+    256;  // at most this many free frames a class and thread (16 MiB in all)
 
 struct FreeFrame {
   FreeFrame* next;

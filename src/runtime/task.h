@@ -2,12 +2,13 @@
 // Task<T>: a lazy coroutine of one shard.
 //
 // It starts when it is awaited (or spawned into a TaskGroup) and resumes its awaiter by symmetric
-// transfer, so that a loop of a million inline completions needs no stack. Destroying a Task that waits
-// destroys its frame and all its children's; what it waited for is told by the destructors of the leaves.
-// That is how a turn is cancelled, a shard torn down and a crash simulated: there is no other way.
+// transfer, so that a loop of a million inline completions needs no stack. Destroying a Task that
+// waits destroys its frame and all its children's; what it waited for is told by the destructors of
+// the leaves. That is how a turn is cancelled, a shard torn down and a crash simulated: there is no
+// other way.
 //
-// Rules: parameters by value; no capturing lambda coroutines; no frame may destroy itself. Exceptions
-// travel to the awaiter; a TaskGroup ends the process on one that reaches it.
+// Rules: parameters by value; no capturing lambda coroutines; no frame may destroy itself.
+// Exceptions travel to the awaiter; a TaskGroup ends the process on one that reaches it.
 //
 // Thread: the shard that runs it.
 

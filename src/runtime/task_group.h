@@ -1,6 +1,7 @@
 #pragma once
-// TaskGroup: the tasks that a component has started and owns. None outlives it. There is no other way to
-// start a task that nobody awaits: a detached one would swallow its errors and outlive what it uses.
+// TaskGroup: the tasks that a component has started and owns. None outlives it. There is no other
+// way to start a task that nobody awaits: a detached one would swallow its errors and outlive what
+// it uses.
 
 #include <cstddef>
 #include <memory>
@@ -13,7 +14,8 @@
 
 namespace sluice {
 
-/// Shard-confined. The destructor destroys what still runs. It must not run inside one of its own tasks.
+/// Shard-confined. The destructor destroys what still runs. It must not run inside one of its own
+/// tasks.
 class TaskGroup {
  public:
   explicit TaskGroup(Loop& loop) : loop_(loop), changed_(loop) {}
@@ -21,8 +23,9 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  /// Starts the task now: it runs until its first wait before spawn returns. An exception that leaves it
-  /// is a broken invariant and ends the process with the task's name. The name must outlive the task.
+  /// Starts the task now: it runs until its first wait before spawn returns. An exception that
+  /// leaves it is a broken invariant and ends the process with the task's name. The name must
+  /// outlive the task.
   void spawn(std::string_view name, Task<void> task);
 
   /// Destroys all frames. Not from inside one of them.

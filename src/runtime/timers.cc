@@ -76,8 +76,8 @@ void Timers::arm(Timer& timer, MonoTime when) {
 }
 
 std::size_t Timers::advance(MonoTime now) {
-  // What is armed while firing, for now or earlier, waits for the next call: a timer that re-arms itself
-  // for "at once" must not hold the shard.
+  // What is armed while firing, for now or earlier, waits for the next call: a timer that re-arms
+  // itself for "at once" must not hold the shard.
   const std::uint64_t last = armed_total_;
   std::size_t fired = 0;
   while (root_ != nullptr && root_->when_ <= now && root_->order_ <= last) {

@@ -1,7 +1,7 @@
 #pragma once
-// Timers: the deadlines of one shard in an intrusive pairing heap. Arming is O(1) and allocates nothing,
-// disarming too for all but the earliest, so that every await can afford a deadline. The shard has one
-// timer of the operating system, set to next().
+// Timers: the deadlines of one shard in an intrusive pairing heap. Arming is O(1) and allocates
+// nothing, disarming too for all but the earliest, so that every await can afford a deadline. The
+// shard has one timer of the operating system, set to next().
 
 #include "base/time.h"
 

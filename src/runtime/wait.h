@@ -1,6 +1,7 @@
 #pragma once
-// What a coroutine of a shard can wait for: a moment, an event, a value, and each of them with a deadline.
-// All are leaves that undo themselves when the waiting frame is destroyed. Shard-confined.
+// What a coroutine of a shard can wait for: a moment, an event, a value, and each of them with a
+// deadline. All are leaves that undo themselves when the waiting frame is destroyed.
+// Shard-confined.
 
 #include <optional>
 #include <utility>
@@ -46,8 +47,8 @@ class Sleep : Timer {
 inline Sleep sleep_until(Loop& loop, MonoTime when) { return Sleep(loop, when); }
 inline Sleep sleep_for(Loop& loop, Duration d) { return Sleep(loop, loop.now() + d); }
 
-/// An event that stays set until reset. Any number may wait. The event must outlive its waiters, or they
-/// must have been destroyed; destroying it with live waiters leaves them waiting for ever.
+/// An event that stays set until reset. Any number may wait. The event must outlive its waiters, or
+/// they must have been destroyed; destroying it with live waiters leaves them waiting for ever.
 class Event {
  public:
   explicit Event(Loop& loop) : loop_(loop) {}
@@ -103,8 +104,8 @@ class Event {
   bool set_ = false;
 };
 
-/// A value that is set once and awaited by one. The setter must not outlive it: own it beside the waiter,
-/// or hold it by shared_ptr.
+/// A value that is set once and awaited by one. The setter must not outlive it: own it beside the
+/// waiter, or hold it by shared_ptr.
 template <class T>
 class Completion {
  public:
@@ -154,9 +155,11 @@ class Semaphore {
 };
 
 namespace detail {
-/// The child of run_until: reports its result and wakes the parent. A root: nothing continues from it.
+/// The child of run_until: reports its result and wakes the parent. A root: nothing continues from
+/// it.
 template <class T>
-Task<void> report_to(Task<T> child, std::optional<T>* result, std::exception_ptr* failure, Event* done) {
+Task<void> report_to(Task<T> child, std::optional<T>* result, std::exception_ptr* failure,
+                     Event* done) {
   try {
     result->emplace(co_await std::move(child));
   } catch (...) {
@@ -188,8 +191,8 @@ struct Outcome {
   std::optional<T> value;  // set iff kDone
 };
 
-/// Runs task until it is done, the deadline passes, or stop is set; in the last two cases its frames are
-/// destroyed before this returns. Exceptions of the task come through.
+/// Runs task until it is done, the deadline passes, or stop is set; in the last two cases its
+/// frames are destroyed before this returns. Exceptions of the task come through.
 template <class T>
 Task<Outcome<T>> run_until(Loop& loop, Task<T> task, MonoTime deadline, Event* stop = nullptr) {
   Outcome<T> outcome;

@@ -1,0 +1,86 @@
+#include "base/hash.h"
+
+#include <bit>
+#include <cstring>
+
+namespace sluice {
+namespace {
+std::uint64_t load(const std::uint8_t* p) {
+  std::uint64_t v;
+  std::memcpy(&v, p, sizeof v);
+  return v;  // little-endian hosts only, as all that Debian builds clang-19 for and we support
+}
+static_assert(std::endian::native == std::endian::little);
+}  // namespace
+
+KeyedHash::KeyedHash(const HashKey& key) {
+  const std::uint64_t k0 = load(key.data());
+  const std::uint64_t k1 = load(key.data() + 8);
+  v_[0] = 0x736f6d6570736575u ^ k0;
+  v_[1] = 0x646f72616e646f6du ^ k1 ^ 0xee;  // 0xee: 128-bit output
+  v_[2] = 0x6c7967656e657261u ^ k0;
+  v_[3] = 0x7465646279746573u ^ k1;
+}
+
+void KeyedHash::rounds(int n) {
+  while (n-- > 0) {
+    v_[0] += v_[1];
+    v_[1] = std::rotl(v_[1], 13) ^ v_[0];
+    v_[0] = std::rotl(v_[0], 32);
+    v_[2] += v_[3];
+    v_[3] = std::rotl(v_[3], 16) ^ v_[2];
+    v_[0] += v_[3];
+    v_[3] = std::rotl(v_[3], 21) ^ v_[0];
+    v_[2] += v_[1];
+    v_[1] = std::rotl(v_[1], 17) ^ v_[2];
+    v_[2] = std::rotl(v_[2], 32);
+  }
+}
+
+void KeyedHash::block(std::uint64_t m) {
+  v_[3] ^= m;
+  rounds(2);
+  v_[0] ^= m;
+}
+
+void KeyedHash::bytes(const void* data, std::size_t size) {
+  const auto* p = static_cast<const std::uint8_t*>(data);
+  std::size_t used = length_ % 8;
+  length_ += size;
+  if (used != 0) {
+    while (size > 0 && used < 8) {
+      tail_ |= static_cast<std::uint64_t>(*p++) << (8 * used++);
+      --size;
+    }
+    if (used < 8) return;
+    block(tail_);
+    tail_ = 0;
+  }
+  for (; size >= 8; p += 8, size -= 8) block(load(p));
+  for (std::size_t i = 0; i < size; ++i) tail_ |= static_cast<std::uint64_t>(p[i]) << (8 * i);
+}
+
+KeyedHash& KeyedHash::add(std::string_view field) {
+  add(static_cast<std::int64_t>(field.size()));
+  bytes(field.data(), field.size());
+  return *this;
+}
+
+KeyedHash& KeyedHash::add(std::int64_t number) {
+  bytes(&number, sizeof number);
+  return *this;
+}
+
+Key128 KeyedHash::finish() {
+  block(tail_ | (length_ << 56));
+  v_[2] ^= 0xee;
+  rounds(4);
+  Key128 key;
+  key.low = v_[0] ^ v_[1] ^ v_[2] ^ v_[3];
+  v_[1] ^= 0xdd;
+  rounds(4);
+  key.high = v_[0] ^ v_[1] ^ v_[2] ^ v_[3];
+  return key;
+}
+
+}  // namespace sluice
