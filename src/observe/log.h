@@ -6,6 +6,7 @@
 // Logger is the interface that the domain sees. Production writes through spdlog (make_logger), the
 // simulation keeps lines in memory. Any thread may call; lines of one thread keep their order.
 
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -45,8 +46,8 @@ class Logger {
   void warn(std::string_view event, Fields fields = {}) { log(LogLevel::kWarn, event, fields); }
   void error(std::string_view event, Fields fields = {}) { log(LogLevel::kError, event, fields); }
 
-  bool enabled(LogLevel level) const { return level >= least_; }
-  void set_level(LogLevel least) { least_ = least; }
+  bool enabled(LogLevel level) const { return level >= least_.load(std::memory_order_relaxed); }
+  void set_level(LogLevel least) { least_.store(least, std::memory_order_relaxed); }
 
  protected:
   virtual void write(LogLevel level, std::string_view event, std::span<const LogField> fields) = 0;
@@ -55,7 +56,7 @@ class Logger {
   void log(LogLevel level, std::string_view event, Fields fields) {
     if (enabled(level)) write(level, event, std::span(fields.begin(), fields.size()));
   }
-  LogLevel least_ = LogLevel::kInfo;
+  std::atomic<LogLevel> least_ = LogLevel::kInfo;
 };
 
 struct LogOptions {

@@ -1,13 +1,16 @@
 #pragma once
-// Metrics: counters, gauges and histograms with fixed label sets, resolved once and then only added to.
+// Metrics: counters, gauges and histograms with fixed label sets, resolved once and then only added
+// to.
 //   Counter& accepted = metrics.counter("sluice_messages_accepted_total", "Messages on disk.",
 //                                       {{"account", name}});
 //   accepted.add();
-// A handle stays valid as long as the Metrics object. Resolving the same name and labels again gives the
-// same handle. Label values must come from a bounded set (configured names, enum values): never a person,
-// a chat or an id. At most kMaxSeries series a name; beyond it the series with every label "other".
+// A handle stays valid as long as the Metrics object. Resolving the same name and labels again
+// gives the same handle. Label values must come from a bounded set (configured names, enum values):
+// never a person, a chat or an id. At most kMaxSeries series a name; beyond it the series with
+// every label "other".
 //
-// Thread: any. Adding is a relaxed atomic. serialise() sees each value at some moment during the call.
+// Thread: any. Adding is a relaxed atomic. serialise() sees each value at some moment during the
+// call.
 
 #include <atomic>
 #include <cstdint>
@@ -23,8 +26,8 @@ namespace sluice {
 
 class Counter {
  public:
-  // Written by one thread nearly always; the plain load and store pair costs no bus lock, but would lose
-  // counts under contention, so counters shared by threads must use add_shared().
+  // Written by one thread nearly always; the plain load and store pair costs no bus lock, but would
+  // lose counts under contention, so counters shared by threads must use add_shared().
   void add(std::uint64_t n = 1) {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
