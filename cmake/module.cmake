@@ -1,10 +1,22 @@
-# sluice_module(NAME [DEPS module...] [LIBS library...])
+# sluice_module(NAME [DEPS module...] [LIBS library...] [TEST_DEPS module...])
 #   One folder is one static library: every *.cc in it, except
 #     x_test.cc  -> in the folder's test program  NAME_test   (GoogleTest, run by ctest)
-#     x_fuzz.cc  -> a program of its own          x_fuzz      (libFuzzer)
+#     x_fuzz.cc  -> a program of its own          x_fuzz      (libFuzzer, in the ASan build only; its corpus
+#                   is tests/fuzz/x/ or else tests/fuzz/NAME/, and ctest replays it)
 #     x_bench.cc -> left to bench/
+#   Each header is compiled alone, in the ASan build.
 #   DEPS are the modules whose headers it may include. The arrows of ARCHITECTURE.md are the table below:
 #   a dependency, or an #include, that is not in it stops the build.
+
+# Test programs of code that crosses threads: labelled "threads", and the only ones that TSan builds.
+set(SLUICE_THREAD_TESTS runtime_test observe_test store_test)
+
+add_custom_target(thread_tests)
+add_custom_target(fuzzers)
+# What scripts/fuzz reads: program and corpus ("-": none), one pair a line.
+set(SLUICE_FUZZERS ${CMAKE_BINARY_DIR}/fuzzers.txt)
+file(WRITE ${SLUICE_FUZZERS} "")
+
 set(SLUICE_MAY_base)
 set(SLUICE_MAY_runtime base)
 set(SLUICE_MAY_observe base runtime)
@@ -81,22 +93,81 @@ function(sluice_module name)
     sluice_test(${name}_test SOURCES ${tests} LIBS sluice_${name} ${arg_TEST_DEPS})
   endif()
   if(SLUICE_TESTS AND SLUICE_SANITIZE MATCHES "address")
+    if(sources AND fuzzers)
+      # Without coverage of the parser itself libFuzzer would be guessing blindly.
+      target_compile_options(sluice_${name} PRIVATE -fsanitize=fuzzer-no-link)
+    endif()
     foreach(fuzzer ${fuzzers})
-      get_filename_component(program ${fuzzer} NAME_WE)
-      add_executable(${program} ${fuzzer})
-      target_compile_options(${program} PRIVATE -fsanitize=fuzzer)
-      target_link_options(${program} PRIVATE -fsanitize=fuzzer)
-      target_link_libraries(${program} PRIVATE sluice_${name})
+      sluice_fuzzer(${name} ${fuzzer})
     endforeach()
+    sluice_check_headers(${name} ${folder})
+  endif()
+endfunction()
+
+# sluice_fuzzer(MODULE FILE): a libFuzzer program.
+function(sluice_fuzzer module file)
+  get_filename_component(program ${file} NAME_WE)
+  add_executable(${program} ${file})
+  target_compile_options(${program} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${program} PRIVATE sluice_${module})
+  add_dependencies(fuzzers ${program})
+
+  string(REGEX REPLACE "_fuzz$" "" subject ${program})
+  set(corpus -)
+  foreach(folder ${module} ${subject})
+    if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/tests/fuzz/${folder})
+      set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/${folder})
+    endif()
+  endforeach()
+  file(APPEND ${SLUICE_FUZZERS} "${program} ${corpus}\n")
+  if(NOT corpus STREQUAL "-")
+    add_test(NAME FuzzCorpus.${program} COMMAND ${program} -runs=0 ${corpus})
+  endif()
+endfunction()
+
+# sluice_check_headers(MODULE FOLDER): a header that does not compile alone stops the build. The first
+# include of x.cc proves it for x.h; every other header gets a source of its own.
+function(sluice_check_headers module folder)
+  file(GLOB headers RELATIVE ${CMAKE_SOURCE_DIR}/src CONFIGURE_DEPENDS ${folder}/*.h)
+  set(generated)
+  foreach(header ${headers})
+    set(first)
+    string(REGEX REPLACE "\\.h$" ".cc" source ${CMAKE_SOURCE_DIR}/src/${header})
+    if(EXISTS ${source})
+      file(STRINGS ${source} first REGEX "^#include" LIMIT_COUNT 1)
+    endif()
+    if(NOT first STREQUAL "#include \"${header}\"")
+      string(REPLACE "/" "_" copy ${header})
+      set(copy ${CMAKE_BINARY_DIR}/headers/${copy}.cc)
+      file(CONFIGURE OUTPUT ${copy} CONTENT "#include \"${header}\"\n")
+      list(APPEND generated ${copy})
+    endif()
+  endforeach()
+  if(generated)
+    add_library(sluice_${module}_headers OBJECT ${generated})
+    target_link_libraries(sluice_${module}_headers PRIVATE sluice_${module})
+    # A header may define what only others use.
+    target_compile_options(sluice_${module}_headers PRIVATE -Wno-unused)
   endif()
 endfunction()
 
 # sluice_test(NAME SOURCES file... [LIBS library...]): a GoogleTest program, one ctest entry for each test.
 function(sluice_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+  set(label unit)
+  if(name IN_LIST SLUICE_THREAD_TESTS)
+    set(label threads)
+  elseif(SLUICE_SANITIZE STREQUAL "thread")
+    return()
+  endif()
   find_package(GTest REQUIRED)
   include(GoogleTest)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBS} GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT 120 LABELS ${label})
+  if(label STREQUAL "threads")
+    add_dependencies(thread_tests ${name})
+  endif()
 endfunction()

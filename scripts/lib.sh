@@ -73,8 +73,8 @@ logged() {
   "$@" >"$log" 2>&1 </dev/null || status=$?
   stop_watching
   if ((status != 0)); then
-    say "      FAILED after $(human_time $((SECONDS - began))). The end of $log:" >&2
-    tail -n "$kFailureLines" "$log" >&2
+    say "      FAILED after $(human_time $((SECONDS - began))). The end of $log:"
+    tail -n "$kFailureLines" "$log"
     return "$status"
   fi
   if ((SECONDS - began >= 2)); then say "      done in $(human_time $((SECONDS - began)))"; fi
@@ -103,9 +103,9 @@ apt() {
 
 system_name() { (. /etc/os-release 2>/dev/null && printf '%s' "${PRETTY_NAME:-unknown}") || printf unknown; }
 
-# install FILE…: one step; installs what is missing of the lists packaging/FILE, and asks the network
-# for nothing when nothing is.
-install() {
+# install_packages FILE…: one step; installs what is missing of the lists packaging/FILE, and asks the
+# network for nothing when nothing is.
+install_packages() {
   local missing
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     announce "this system ($(system_name)) has no apt: the packages cannot be installed for you"
@@ -130,11 +130,13 @@ install() {
     die "could not install the packages (built on Debian 12; this is $(system_name))"
 }
 
-# configure PRESET [OPTION…]: only where it was never done; afterwards ninja itself notices changes.
+# configure PRESET [OPTION…]: the first time, and when the presets changed; all else ninja notices.
+# A warning stops what is built for tests, never what a user builds.
 configure() {
   local preset=$1
   shift
-  [[ -f build/$preset/build.ninja ]] && return
+  [[ build/$preset/build.ninja -nt CMakePresets.json ]] && return
+  [[ $preset == release ]] || set -- -DCMAKE_COMPILE_WARNING_AS_ERROR=ON "$@"
   logged "configure-$preset" cmake --preset "$preset" "$@"
 }
 
