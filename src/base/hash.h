@@ -1,7 +1,7 @@
 #pragma once
-// KeyedHash: SipHash-2-4 with 128 bits of output (Aumasson, Bernstein: "SipHash: a fast short-input PRF",
-// 2012; https://github.com/veorq/SipHash). Without the key nobody can tell which text a stored hash belongs
-// to, nor make two events collide. The key is a secret of the store (C4).
+// KeyedHash: SipHash-2-4 with 128 bits of output (Aumasson, Bernstein: "SipHash: a fast short-input
+// PRF", 2012; https://github.com/veorq/SipHash). Without the key nobody can tell which text a
+// stored hash belongs to, nor make two events collide. The key is a secret of the store (C4).
 
 #include <array>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
-// Ids that the compiler tells apart. All are positive, ascending in the order of creation, and never used
-// twice in one store; 0 means "none".
+// Ids that the compiler tells apart. All are positive, ascending in the order of creation, and
+// never used twice in one store; 0 means "none".
 
 #include <compare>
 #include <cstdint>
@@ -18,8 +18,8 @@ struct Id {
 
 using MessageId = Id<struct MessageTag>;  // an accepted event, whatever its kind
 using TurnId = Id<struct TurnTag>;
-using LaneId = Id<struct LaneTag>;      // a conversation
-using PartId = Id<struct PartTag>;      // one outgoing message of a reply
+using LaneId = Id<struct LaneTag>;        // a conversation
+using PartId = Id<struct PartTag>;        // one outgoing message of a reply
 using HistoryId = Id<struct HistoryTag>;  // one line of a conversation's log
 
 /// 128 bits of a keyed hash (base/hash.h).

@@ -1,7 +1,7 @@
 #pragma once
-// Deliberate faults for the simulation. Each breaks one sentence of the contract, and a checker must catch
-// it. They exist only in the simulation's own copy of the core (built with SLUICE_MUTANTS); everywhere else
-// mutant() is a constant false and the compiler removes the fault.
+// Deliberate faults for the simulation. Each breaks one sentence of the contract, and a checker
+// must catch it. They exist only in the simulation's own copy of the core (built with
+// SLUICE_MUTANTS); everywhere else mutant() is a constant false and the compiler removes the fault.
 
 #include <cstdint>
 

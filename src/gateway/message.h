@@ -1,5 +1,6 @@
 #pragma once
-// What goes through the gateway: an event of a platform on its way in, a reply on its way out. Values.
+// What goes through the gateway: an event of a platform on its way in, a reply on its way out.
+// Values.
 
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,8 @@ enum class EventKind : std::uint8_t {
   kDelete,  // withdraws it
 };
 
-/// One event as a channel hands it to intake. All strings are UTF-8 and bounded (gateway/options.h).
+/// One event as a channel hands it to intake. All strings are UTF-8 and bounded
+/// (gateway/options.h).
 struct InboundMessage {
   std::string chat;    // the platform's id of the chat
   std::string thread;  // and of the thread in it; empty if it has none
@@ -30,7 +32,7 @@ struct InboundMessage {
   bool mentions_us = true;  // in a group: addressed to the bot
 
   EventKind kind = EventKind::kMessage;
-  std::string event;     // the message's identity on the platform; for kEdit and kDelete the one meant
+  std::string event;  // the message's identity on the platform; for kEdit and kDelete the one meant
   std::string revision;  // tells edits of one message apart; empty for the first
   /// The conversation's own order where the platform counts: 1, 2, 3 … without gaps.
   std::optional<std::int64_t> order;
@@ -44,8 +46,8 @@ struct InboundMessage {
   std::string request_id;                // the caller's; made from the message id if empty
 };
 
-/// What an agent tells about how it worked, beside the text: the one typed extension, absent in most
-/// turns and then free of cost.
+/// What an agent tells about how it worked, beside the text: the one typed extension, absent in
+/// most turns and then free of cost.
 struct ResponseMeta {
   std::string session;
   std::string project;

@@ -1,11 +1,12 @@
 #pragma once
-// Store: where everything is that the contract promises. The interface speaks of rows and transactions,
-// never of SQL: SQLite is behind it now (store/), something for many machines may be later.
+// Store: where everything is that the contract promises. The interface speaks of rows and
+// transactions, never of SQL: SQLite is behind it now (store/), something for many machines may be
+// later.
 //
-// One Transaction is applied whole or not at all, in the order of submission, and answered only when it is
-// on disk (C1). Many are grouped into one commit; nobody waits for that grouping. After a failed commit
-// everything that was submitted before the failure became known fails too, in order, so that no later
-// transaction can build on rows that never were (see Transaction::epoch).
+// One Transaction is applied whole or not at all, in the order of submission, and answered only
+// when it is on disk (C1). Many are grouped into one commit; nobody waits for that grouping. After
+// a failed commit everything that was submitted before the failure became known fails too, in
+// order, so that no later transaction can build on rows that never were (see Transaction::epoch).
 
 #include <algorithm>
 #include <cstdint>
@@ -24,7 +25,8 @@
 
 namespace sluice {
 
-// ---- rows -------------------------------------------------------------------------------------------
+// ---- rows
+// -------------------------------------------------------------------------------------------
 
 struct ConversationRow {
   LaneId id;
@@ -42,7 +44,8 @@ enum class MessageKind : std::uint8_t {
   kCommand,  // "/new": runs in its lane, without an agent
 };
 
-/// An accepted message that is not done. Immutable but for text and content, which an edit replaces.
+/// An accepted message that is not done. Immutable but for text and content, which an edit
+/// replaces.
 struct MessageRow {
   MessageId id;
   LaneId lane;
@@ -85,7 +88,8 @@ enum class PartKind : std::uint8_t {
   kSend,    // of an operator or a job
 };
 
-/// One outgoing message. Cause: (turn, n) for replies and what ends a turn, (event, n) for the rest (C20).
+/// One outgoing message. Cause: (turn, n) for replies and what ends a turn, (event, n) for the rest
+/// (C20).
 struct PartRow {
   PartId id;
   LaneId lane;
@@ -108,7 +112,13 @@ struct PartRow {
   UnixMillis not_before;   // flood wait or backoff
 };
 
-enum class HistoryKind : std::uint8_t { kPerson, kAgent, kNotice, kAnswer };
+enum class HistoryKind : std::uint8_t {
+  kPerson,
+  kAgent,
+  kNotice,   // ours
+  kCommand,  // of a person, to us: agents don't see it
+  kAnswer,   // to a command
+};
 
 /// One line of a conversation's log: append-only, in the order of the conversation.
 struct HistoryRow {
@@ -175,6 +185,7 @@ struct PartClaim {
   PartId id;
   std::int64_t generation = 0;
   UnixMillis at;
+  bool duplicate = false;  // this send is the labelled one (C19): there will be no other
 };
 
 enum class AccountState : std::uint8_t {
@@ -189,9 +200,9 @@ struct AccountRow {
   std::string name;
   AccountState state = AccountState::kActive;
   std::string reason;
-  UnixMillis since;              // of the state
-  std::int64_t held_ms = 0;      // total time not active, without the current stay
-  UnixMillis not_before;         // flood wait of the whole account (C23)
+  UnixMillis since;          // of the state
+  std::int64_t held_ms = 0;  // total time not active, without the current stay
+  UnixMillis not_before;     // flood wait of the whole account (C23)
 };
 
 /// What could not be processed or delivered, kept for the operator.
@@ -206,23 +217,29 @@ struct DeadLetter {
   std::optional<PartRow> outgoing;
 };
 
-// ---- transactions -----------------------------------------------------------------------------------
+// ---- transactions
+// -----------------------------------------------------------------------------------
 
 /// Row changes in the order in which they are applied.
 struct Changes {
-  std::vector<TurnRow> turns;          // new, or the new state of an open one
-  std::vector<TurnId> turns_ended;     // must be open, else the transaction fails with kConflict
-  std::vector<MessageEnd> ended;       // must be pending, else kConflict; a dead one becomes a dead letter
-  std::vector<std::pair<MessageId, std::string>> rewrites;  // an edit: the pending message's new text
+  std::vector<TurnRow> turns;       // new, or the new state of an open one
+  std::vector<TurnId> turns_ended;  // must be open, else the transaction fails with kConflict
+  std::vector<MessageEnd>
+      ended;  // must be pending, else kConflict; a dead one becomes a dead letter
+  std::vector<std::pair<MessageId, std::string>>
+      rewrites;  // an edit: the pending message's new text
   std::vector<HistoryRow> history;
   std::vector<PartRow> parts;
   std::vector<PartClaim> claims;
-  std::vector<PartSettlement> settled;  // must be in the outbox, else kConflict; dead ones become dead letters
+  std::vector<PartSettlement>
+      settled;  // must be in the outbox, else kConflict; dead ones become dead letters
   std::vector<std::pair<LaneId, HistoryId>> sessions;  // a session starts after this line
   std::vector<AccountRow> accounts;
-  std::vector<std::pair<std::string, std::string>> marks;  // named values of the core (clock hold …)
-  std::vector<std::pair<std::int64_t, bool>> redriven;     // dead letters (id, part) leave their table;
-                                                           // the row itself comes back in messages/parts
+  std::vector<std::pair<std::string, std::string>>
+      marks;  // named values of the core (clock hold …)
+  std::vector<std::pair<std::int64_t, bool>>
+      redriven;  // dead letters (id, part) leave their table;
+                 // the row itself comes back in messages/parts
   std::vector<std::shared_ptr<const MessageRow>> revived;  // a redriven message is pending again
 };
 
@@ -231,12 +248,14 @@ struct KeyedEvent {
   MessageId id;
   Key128 key;      // of the identity
   Key128 content;  // of the normalised text and attachment ids
-  /// On our own faces other content under a known key is refused; from a platform it is a new event.
+  /// On our own faces other content under a known key is refused; from a platform it is a new
+  /// event.
   bool refuse_other_content = false;
   UnixMillis at;
-  std::shared_ptr<const MessageRow> message;  // becomes pending; null for a send or a handled control
-  std::optional<MessageEnd> handled;          // done at once: goes straight to the log of messages
-  Changes then;                               // applied only if the event is new
+  std::shared_ptr<const MessageRow>
+      message;                        // becomes pending; null for a send or a handled control
+  std::optional<MessageEnd> handled;  // done at once: goes straight to the log of messages
+  Changes then;                       // applied only if the event is new
 };
 
 struct Cursor {
@@ -262,15 +281,16 @@ struct Receipt {
   std::vector<Event> events;  // in the order of Transaction::events
 };
 
-// ---- reading ----------------------------------------------------------------------------------------
+// ---- reading
+// ----------------------------------------------------------------------------------------
 
 struct MessageLife {
-  MessageEnd end;      // end.ended_at is 0 while it is pending
+  MessageEnd end;  // end.ended_at is 0 while it is pending
   bool pending = false;
   std::optional<MessageRow> row;  // while pending, or dead
   LaneId lane;
   struct Part {
-    PartRow row;                          // text is empty once it has been settled
+    PartRow row;  // text is empty once it has been settled
     std::optional<PartSettlement> settled;
   };
   std::vector<Part> parts;
@@ -296,18 +316,21 @@ struct FoundMessage {
   UnixMillis accepted_at;
 };
 
-/// A consistent view of what is committed. Used on the reader's thread only, inside one read() call.
+/// A consistent view of what is committed. Used on the reader's thread only, inside one read()
+/// call.
 class StoreReader {
  public:
   virtual ~StoreReader() = default;
   virtual Result<std::optional<ConversationRow>> conversation(LaneId id) = 0;
   /// In the order asked for; ids that are not pending are left out.
-  virtual Result<std::vector<std::shared_ptr<const MessageRow>>> messages(std::span<const MessageId> ids) = 0;
-  virtual Result<std::vector<std::shared_ptr<const PartRow>>> parts(std::span<const PartId> ids) = 0;
-  /// Walks back from `from` (included) to `after` (excluded); oldest first; at most max rows and bytes of
-  /// text, the newest ones.
-  virtual Result<std::vector<HistoryRow>> history(HistoryId from, HistoryId after, std::size_t max_rows,
-                                                  std::size_t max_bytes) = 0;
+  virtual Result<std::vector<std::shared_ptr<const MessageRow>>> messages(
+      std::span<const MessageId> ids) = 0;
+  virtual Result<std::vector<std::shared_ptr<const PartRow>>> parts(
+      std::span<const PartId> ids) = 0;
+  /// Walks back from `from` (included) to `after` (excluded); oldest first; at most max rows and
+  /// bytes of text, the newest ones.
+  virtual Result<std::vector<HistoryRow>> history(HistoryId from, HistoryId after,
+                                                  std::size_t max_rows, std::size_t max_bytes) = 0;
   virtual Result<std::optional<MessageId>> find_event(Key128 key) = 0;
   virtual Result<std::optional<MessageLife>> life(MessageId id) = 0;
   virtual Result<std::vector<FoundMessage>> find_messages(const MessageFilter& filter) = 0;
@@ -321,6 +344,8 @@ struct ConversationHead {
   LaneId lane;
   HistoryId head;           // its newest line
   HistoryId session_start;  // the last line before the current session
+  std::int64_t next_order =
+      0;  // what the platform's count should be next; not stored, 0: not known
 };
 
 /// What a process finds when it opens the store.
@@ -343,26 +368,28 @@ struct Recovered {
     bool claimed = false;
     PartKind kind = PartKind::kReply;
   };
-  std::int64_t generation = 0;   // this process's, greater than any before
-  bool restored = false;         // the file came from a backup or another machine (C30)
+  std::int64_t generation = 0;  // this process's, greater than any before
+  bool restored = false;        // the file came from a backup or another machine (C30)
   std::string restored_reason;
-  UnixMillis newest_stamp;       // of anything in the store (C29)
-  std::int64_t next_id = 1;      // one counter for all kinds of ids
-  std::vector<Message> messages;  // pending, ascending
-  std::vector<TurnRow> turns;     // open
-  std::vector<Part> parts;        // in the outbox, ascending
+  UnixMillis newest_stamp;             // of anything in the store (C29)
+  std::int64_t next_id = 1;            // one counter for all kinds of ids
+  std::vector<Message> messages;       // pending, ascending
+  std::vector<TurnRow> turns;          // open
+  std::vector<Part> parts;             // in the outbox, ascending
+  std::vector<ConversationRow> lanes;  // those that any of the three above belong to
   std::vector<AccountRow> accounts;
   std::vector<Cursor> cursors;
   std::vector<std::pair<std::string, std::string>> marks;
   std::vector<ConversationHead> conversations;
 };
 
-// ---- the interface ----------------------------------------------------------------------------------
+// ---- the interface
+// ----------------------------------------------------------------------------------
 
-/// Shard-confined; work happens elsewhere and is completed through the shard's ready list. Errors of
-/// commit(): kDiskFull (rolled back, may be tried again), kStorageFailed (the process must end, C28),
-/// kConflict (a row that had to exist does not: a broken invariant). Destroying a waiting frame does not
-/// undo the commit.
+/// Shard-confined; work happens elsewhere and is completed through the shard's ready list. Errors
+/// of commit(): kDiskFull (rolled back, may be tried again), kStorageFailed (the process must end,
+/// C28), kConflict (a row that had to exist does not: a broken invariant). Destroying a waiting
+/// frame does not undo the commit.
 class Store {
  public:
   struct CommitRequest {
@@ -376,7 +403,8 @@ class Store {
     }
   };
   struct ReadRequest {
-    std::function<void(StoreReader&)> run;  // on the reader's thread; stores its result in the frame's stead
+    std::function<void(StoreReader&)>
+        run;  // on the reader's thread; stores its result in the frame's stead
     Ready* waiter = nullptr;
     Loop* loop = nullptr;
     bool done = false;
@@ -419,8 +447,8 @@ class Store {
     return Commit(*this, std::move(request));
   }
 
-  /// Runs f on a reader and gives its result: co_await store.read<T>(f). Waits are bounded by the reader
-  /// (a second a query).
+  /// Runs f on a reader and gives its result: co_await store.read<T>(f). Waits are bounded by the
+  /// reader (a second a query).
   template <class T>
   Task<Result<T>> read(std::function<Result<T>(StoreReader&)> f) {
     // The slot is shared so that a destroyed frame leaves nothing dangling on the reader's thread.

@@ -35,7 +35,7 @@ struct Pool {
 };
 thread_local Pool pool;
 
-std::size_t class_of(std::size_t size) { return (size + kStep - 1) / kStep - 1; }
+[[maybe_unused]] std::size_t class_of(std::size_t size) { return (size + kStep - 1) / kStep - 1; }
 
 }  // namespace
 

@@ -1,0 +1,146 @@
+#include "gateway/core.h"
+
+#include <algorithm>
+
+namespace sluice {
+
+void BodyCache::put(std::shared_ptr<const MessageRow> row) {
+  if (most_ == 0) return;
+  const MessageId id = row->id;
+  rows_[id] = std::move(row);
+  if (rows_.size() > most_) rows_.erase(rows_.begin());
+}
+
+std::shared_ptr<const MessageRow> BodyCache::take(MessageId id) {
+  const auto found = rows_.find(id);
+  if (found == rows_.end()) return nullptr;
+  auto row = std::move(found->second);
+  rows_.erase(found);
+  return row;
+}
+
+CoreCounters::CoreCounters(Metrics& m)
+    : turns(m.counter("sluice_turns_total", "Turns that ended.")),
+      turns_failed(m.counter("sluice_turns_failed_total", "Turns that ended with an error.")),
+      turns_retried(m.counter("sluice_turn_retries_total", "Attempts after the first.")),
+      turns_interrupted(
+          m.counter("sluice_turns_interrupted_total", "Turns that a crash interrupted.")),
+      dead(m.counter("sluice_dead_letters_total", "Messages and parts that became dead letters.")),
+      expired(m.counter("sluice_expired_total",
+                        "Messages and parts that were too old when their time came.")),
+      refused_by_access(m.counter("sluice_refused_by_access_total",
+                                  "Events that access or mention gates kept out.")),
+      refused_overload(m.counter("sluice_refused_overload_total", "Bodies refused at a bound.")),
+      parts_sent(m.counter("sluice_parts_sent_total", "Parts that platforms took.")),
+      parts_dead(m.counter("sluice_parts_dead_total", "Parts that platforms refused for good.")),
+      parts_possible_duplicate(m.counter("sluice_parts_possible_duplicate_total",
+                                         "Parts sent again, labelled, after an unknown outcome.")),
+      send_to_nowhere(m.counter("sluice_send_to_unknown_channel_total",
+                                "Sends to a channel that is not registered.")),
+      late(m.counter("sluice_messages_late_total",
+                     "Messages that came after their gap was given up.")),
+      reader_lagged(
+          m.counter("sluice_feed_lagged_total", "Live readers that had to catch up from the log.")),
+      pending(m.gauge("sluice_messages_pending", "Messages accepted and not done.")),
+      running(m.gauge("sluice_turns_running", "Turns that hold a slot.")),
+      outbox(m.gauge("sluice_outbox_parts", "Parts not settled.")),
+      lanes(m.gauge("sluice_lanes_active",
+                    "Conversations with something waiting, running or leaving.")),
+      accept_seconds(m.histogram("sluice_accept_seconds", "From receipt to on disk.")),
+      turn_seconds(m.histogram("sluice_turn_seconds", "From acceptance to the end of the turn.")) {}
+
+Account& Core::account(std::string_view name) {
+  const auto found = accounts.find(name);
+  if (found != accounts.end()) return *found->second;
+  auto made = std::make_unique<Account>(loop, options.sends_per_account);
+  made->row.name = name;
+  const Metrics::Labels labels = {{"account", std::string(name)}};
+  made->accepted = &metrics.counter("sluice_messages_accepted_total", "Messages on disk.", labels);
+  made->duplicates =
+      &metrics.counter("sluice_messages_duplicate_total", "Events seen before.", labels);
+  made->sent =
+      &metrics.counter("sluice_account_parts_sent_total", "Parts the account sent.", labels);
+  return *accounts.emplace(std::string(name), std::move(made)).first->second;
+}
+
+std::int64_t Core::held_ms(const Account& account) {
+  std::int64_t held = account.row.held_ms;
+  if (account.row.state != AccountState::kActive) {
+    held += std::max<std::int64_t>(0, (now() - account.row.since).count());
+  }
+  return held;
+}
+
+milliseconds Core::age(const Account& account, UnixMillis since, std::int64_t held_before_ms) {
+  return now() - since - milliseconds(std::max<std::int64_t>(0, held_ms(account) - held_before_ms));
+}
+
+HistoryRow& Core::add_history(Changes& changes, Lane& lane, HistoryKind kind, std::string text) {
+  ConversationHead& entry = head(lane);
+  HistoryRow row;
+  row.id = HistoryId{next_id()};
+  row.lane = lane.id;
+  row.prev = entry.head;
+  row.kind = kind;
+  row.at = now();
+  row.text = std::move(text);
+  entry.head = row.id;
+  changes.history.push_back(std::move(row));
+  return changes.history.back();
+}
+
+Task<void> Core::commit_surely(Lane* lane, std::function<Transaction()> build) {
+  for (;;) {
+    Transaction transaction = build();
+    HistoryId before;
+    HistoryId last;
+    bool wrote_history = false;
+    for (const HistoryRow& row : transaction.changes.history) {
+      if (!wrote_history) before = row.prev;
+      wrote_history = true;
+      last = row.id;
+    }
+    const Result<Receipt> receipt = co_await store.commit(std::move(transaction));
+    if (receipt) {
+      if (lane != nullptr) lane->committed_head = std::max(lane->committed_head, last);
+      co_return;
+    }
+    if (lane != nullptr && wrote_history) head(*lane).head = std::min(head(*lane).head, before);
+    if (receipt.error().kind() != ErrorKind::kDiskFull) {
+      storage_has_failed(receipt.error());
+      Event never(loop);
+      co_await never.wait();
+    }
+    log.error("disk_full", {{"waiting", true}});
+    co_await sleep_for(loop, milliseconds(1'000));
+  }
+}
+
+void Core::storage_has_failed(const Error& error) {
+  if (storage_failed) return;
+  storage_failed = true;
+  log.error("storage_failed", {{"error", error.to_string()}});
+  if (on_storage_failed) on_storage_failed(error);
+}
+
+void Core::count_pending(Account& acc, std::uint64_t person, std::uint32_t bytes, int sign) {
+  if (sign > 0) {
+    ++acc.pending;
+    ++pending_count;
+    pending_bytes += bytes;
+    ++pending_by_person[person];
+  } else {
+    --acc.pending;
+    --pending_count;
+    pending_bytes -= bytes;
+    const auto found = pending_by_person.find(person);
+    if (found != pending_by_person.end() && --found->second == 0) pending_by_person.erase(found);
+  }
+  counters.pending.set(static_cast<std::int64_t>(pending_count));
+}
+
+std::uint64_t person_of(const HashKey& key, std::string_view account, std::string_view sender) {
+  return KeyedHash(key).add(account).add(sender).finish().low;
+}
+
+}  // namespace sluice

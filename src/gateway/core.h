@@ -1,0 +1,171 @@
+#pragma once
+// Core: what the parts of the gateway share, and nothing that one of them could keep to itself.
+// One per process, shard-confined; owned by Gateway.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/hash.h"
+#include "gateway/agent.h"
+#include "gateway/channel.h"
+#include "gateway/clock_guard.h"
+#include "gateway/conversations.h"
+#include "gateway/fair_slots.h"
+#include "gateway/feed.h"
+#include "gateway/lane.h"
+#include "gateway/options.h"
+#include "gateway/store.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "runtime/task_group.h"
+
+namespace sluice {
+
+/// One account on one platform. Lives for ever once known: its rows outlive the channel.
+struct Account {
+  Account(Loop& loop, std::uint32_t sends) : changed(loop), cut(loop), send_slots(loop, sends) {}
+  AccountRow row;
+  std::unique_ptr<Channel> channel;  // null while nobody is registered
+  std::unique_ptr<ChannelHost> host;
+  bool stopping = false;  // being unregistered
+  Event changed;          // the state, the flood wait or the channel changed
+  Event cut;              // set when the channel is cut off: sends under way end as unknown
+  Semaphore send_slots;
+  int sends_in_flight = 0;
+  bool pull = false;  // of the channel that was last registered
+  std::string cursor;
+  std::uint64_t pending = 0;
+  Counter* accepted = nullptr;
+  Counter* duplicates = nullptr;
+  Counter* sent = nullptr;
+
+  bool may_send() const {
+    return channel != nullptr && !stopping && row.state == AccountState::kActive;
+  }
+};
+
+struct RegisteredAgent {
+  std::unique_ptr<Agent> agent;
+  FairSlots::Agent slots;
+};
+
+/// Message bodies that need not be read again, oldest out first.
+class BodyCache {
+ public:
+  explicit BodyCache(std::size_t most) : most_(most) {}
+  void put(std::shared_ptr<const MessageRow> row);
+  std::shared_ptr<const MessageRow> take(MessageId id);
+  void forget(MessageId id) { take(id); }
+  std::size_t size() const { return rows_.size(); }
+
+ private:
+  std::size_t most_;
+  std::map<MessageId, std::shared_ptr<const MessageRow>>
+      rows_;  // ids ascend: begin() is the oldest
+};
+
+struct CoreCounters {
+  explicit CoreCounters(Metrics& metrics);
+  Counter& turns;
+  Counter& turns_failed;
+  Counter& turns_retried;
+  Counter& turns_interrupted;
+  Counter& dead;
+  Counter& expired;
+  Counter& refused_by_access;
+  Counter& refused_overload;
+  Counter& parts_sent;
+  Counter& parts_dead;
+  Counter& parts_possible_duplicate;
+  Counter& send_to_nowhere;
+  Counter& late;
+  Counter& reader_lagged;
+  Gauge& pending;
+  Gauge& running;
+  Gauge& outbox;
+  Gauge& lanes;
+  Histogram& accept_seconds;
+  Histogram& turn_seconds;
+};
+
+struct Core {
+  Core(Loop& l, Store& s, Logger& lg, Metrics& m, const CoreOptions& o, const HashKey& key)
+      : loop(l),
+        store(s),
+        log(lg),
+        metrics(m),
+        options(o),
+        hash_key(key),
+        counters(m),
+        conversations(),
+        slots(options),
+        feeds(l, o.feed_events_max),
+        bodies(o.inbox_capacity),
+        tasks(l) {}
+
+  Loop& loop;
+  Store& store;
+  Logger& log;
+  Metrics& metrics;
+  const CoreOptions options;
+  const HashKey hash_key;
+  CoreCounters counters;
+
+  std::int64_t generation = 0;
+  std::int64_t last_id = 0;
+  std::unique_ptr<ClockGuard> clock;
+  std::map<std::string, std::unique_ptr<Account>, std::less<>> accounts;
+  std::map<std::string, std::unique_ptr<RegisteredAgent>, std::less<>> agents;
+  Conversations conversations;
+  FairSlots slots;
+  Feeds feeds;
+  BodyCache bodies;
+  std::unordered_map<std::uint64_t, std::uint32_t> pending_by_person;
+  std::uint64_t pending_count = 0;
+  std::uint64_t pending_bytes = 0;
+
+  bool intake_closed = false;   // stopping: nothing new is accepted
+  bool draining = false;        // stopping: no new turn starts
+  bool disk_low = false;        // C28
+  bool storage_failed = false;  // C28: nothing is acknowledged any more
+  std::function<void(const Error&)> on_storage_failed;
+
+  /// Interrupted turns that wait for the person's decision (C13), by lane.
+  std::multimap<LaneId, OpenTurn> asking;
+  /// Lanes whose first reopened turn is a suspect, the one with the fewest attempts first; only the
+  /// first may run (C14).
+  std::deque<LaneId> suspects;
+
+  /// Lets the lane do what it can now; evicts it if that is nothing. The lane may be gone
+  /// afterwards.
+  std::function<void(Lane&)> pump;
+
+  /// Everything that runs for longer than a call. Destroyed first.
+  TaskGroup tasks;
+
+  std::int64_t next_id() { return ++last_id; }
+  UnixMillis now() { return clock->now(); }
+  Account& account(std::string_view name);
+  /// The account's held time up to now, for ages that do not count it (C24).
+  std::int64_t held_ms(const Account& account);
+  /// Age of a row without the time its account was held.
+  milliseconds age(const Account& account, UnixMillis since, std::int64_t held_before_ms);
+
+  ConversationHead& head(const Lane& lane) { return conversations.at(lane.slot); }
+  /// Appends a line to the lane's log within a transaction.
+  HistoryRow& add_history(Changes& changes, Lane& lane, HistoryKind kind, std::string text);
+
+  /// Commits what must not get lost: waits out a full disk, never returns after a storage failure.
+  /// build() is called for each try, since a failed one leaves no rows to build on.
+  Task<void> commit_surely(Lane* lane, std::function<Transaction()> build);
+  void storage_has_failed(const Error& error);
+
+  void count_pending(Account& account, std::uint64_t person, std::uint32_t bytes, int sign);
+};
+
+std::uint64_t person_of(const HashKey& key, std::string_view account, std::string_view sender);
+
+}  // namespace sluice

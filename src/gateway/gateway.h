@@ -1,0 +1,157 @@
+#pragma once
+// Gateway: intake, lanes, turns and outbox put together, with the channels and agents that use
+// them.
+//
+// One per process, shard-confined. Lifetime: construct, recover(), add_agent(), register_channel()
+// …, run(), and destroy; destroying it tears every task down and writes nothing: what is on disk is
+// enough to go on from.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/core.h"
+#include "gateway/intake.h"
+#include "gateway/lanes.h"
+#include "gateway/outbox.h"
+#include "gateway/turns.h"
+
+namespace sluice {
+
+struct GatewayStatus {
+  struct AccountStatus {
+    std::string name;
+    std::string kind;
+    bool registered = false;
+    AccountState state = AccountState::kActive;
+    std::string reason;
+    UnixMillis since;
+    std::uint64_t pending = 0;
+    std::uint64_t outbox = 0;
+  };
+  struct AgentStatus {
+    std::string name;
+    std::string kind;
+    std::uint32_t running = 0;
+    std::uint32_t max = 0;
+    std::string health;  // "ok" or what is wrong
+  };
+  struct RunningStatus {
+    TurnId turn;
+    LaneId lane;
+    std::string account;
+    std::string agent;
+    std::uint32_t attempt = 0;
+    std::int64_t running_ms = 0;
+  };
+  std::int64_t generation = 0;
+  bool accepting = false;
+  bool disk_low = false;
+  bool storage_failed = false;
+  std::string clock;
+  std::uint64_t conversations = 0;
+  std::uint64_t lanes = 0;
+  std::uint64_t pending = 0;
+  std::uint64_t pending_bytes = 0;
+  std::uint64_t asking = 0;
+  std::uint64_t outbox = 0;
+  std::uint64_t readers = 0;
+  std::vector<AccountStatus> accounts;
+  std::vector<AgentStatus> agents;
+  std::vector<RunningStatus> running;  // at most kRunningMax, the oldest first
+  static constexpr std::size_t kRunningMax = 100;
+};
+
+class Gateway {
+ public:
+  struct Parts {
+    Loop& loop;
+    Store& store;
+    Logger& log;
+    Metrics& metrics;
+    HashKey hash_key{};
+    std::function<std::uint64_t()> free_disk_bytes;       // may be empty: never low
+    std::function<void(const Error&)> on_storage_failed;  // the process has to end (C28)
+  };
+  Gateway(Parts parts, CoreOptions options);
+  ~Gateway();
+
+  /// Takes over what is on disk. Once, before the first channel. Turns that were running are
+  /// settled when their account's channel is registered.
+  void recover(Recovered recovered);
+
+  /// kConflict if the name is taken.
+  Result<void> add_agent(std::unique_ptr<Agent> agent);
+
+  /// Starts the channel and lets its conversations go on. kConflict if the name is taken; what
+  /// start() returns if it fails.
+  Task<Result<void>> register_channel(std::unique_ptr<Channel> channel);
+  /// Stops and destroys the channel: after channel_stop_timeout it is cut off, never left behind.
+  /// Its turns run on; their replies wait in the outbox for a channel of that name. Unknown names:
+  /// success.
+  Task<Result<void>> unregister(std::string name);
+  std::vector<std::string> channel_names() const;
+
+  /// Sends a text that no turn made, once for each key (C20). kNotFound if no such channel is
+  /// registered (counted), kConflict if the key was used with another text.
+  Task<Result<Accepted>> send_to(std::string channel, OutboundMessage message, std::string key);
+
+  /// Ends run(), also if it is called before it. Any number of times.
+  void signal_shutdown();
+  bool is_shutdown() const { return shutdown_.is_set(); }
+  /// Runs until signal_shutdown(). The last channel gone does not end it.
+  Task<void> run();
+  /// Closes intake, lets running turns and sends end, and stops the channels. Returns how many
+  /// turns had to be left to the next start.
+  Task<std::size_t> stop(MonoTime deadline);
+
+  // For operators.
+  GatewayStatus status();
+  /// kNotFound if there is no such account. Pausing holds its sends and turns' replies; it goes on
+  /// receiving.
+  Task<Result<void>> pause(std::string account, std::string reason);
+  Task<Result<void>> resume(std::string account);
+  /// Runs a dead message again, or sends a dead part again, labelled if its fate is unknown.
+  Task<Result<void>> redrive(std::int64_t dead_id);
+  Task<Result<void>> discard(std::int64_t dead_id);
+  /// Stops the turn that runs in the conversation.
+  Result<void> stop_turn(LaneId lane);
+  /// The system clock is right, whatever it looked like (C29).
+  Task<Result<void>> accept_clock();
+  /// Whether nothing of that person is running, so that erasing can't be overtaken (C31).
+  bool person_is_active(std::string_view account, std::string_view sender);
+
+  Core& core() { return core_; }
+  Feeds& feeds() { return core_.feeds; }
+  /// The newest line of a conversation that readers can see; 0 if there is none.
+  HistoryId head(LaneId lane);
+
+ private:
+  class Host;
+  Task<void> housekeeping();
+  void resume_account(Account& account);
+  Lane* lane_of(LaneId id) { return lanes_.active(id); }
+
+  Core core_;
+  std::function<std::uint64_t()> free_disk_bytes_;
+  Outbox outbox_;
+  Lanes lanes_;
+  Turns turns_;
+  Intake intake_;
+  Event shutdown_;
+  std::string restored_reason_;  // not empty: accounts start held (C30)
+  /// Turns that were running when the last process ended, by account, until their channel is back.
+  std::multimap<std::string, OpenTurn, std::less<>> interrupted_;
+};
+
+std::string_view to_string(AccountState state);
+std::string_view to_string(MessageOutcome outcome);
+std::string_view to_string(PartOutcome outcome);
+std::optional<MessageOutcome> message_outcome_from_string(std::string_view name);
+
+}  // namespace sluice

@@ -1,0 +1,539 @@
+#include "gateway/intake.h"
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+#include "base/mutant.h"
+#include "base/utf8.h"
+
+namespace sluice {
+namespace {
+
+constexpr milliseconds kWindowWait{
+    5'000};  // how long a sender is slowed before it is told to come back
+
+Error invalid(std::string what) {
+  return Error(ErrorKind::kInvalidArgument, std::move(what), ErrorSource::kPeer);
+}
+Error overloaded(std::string what) {
+  return Error(ErrorKind::kOverloaded, std::move(what), ErrorSource::kSelf,
+               Retry::after(milliseconds(1'000)));
+}
+
+}  // namespace
+
+struct Intake::Plan {
+  Lane* lane = nullptr;  // null: refused by access
+  std::shared_ptr<MessageRow> row;
+  std::optional<Command> control;
+  Waiting waiting{};
+  bool queued = false;         // holds a place in the lane
+  bool started = false;        // its attempt rides along (C11)
+  MessageId target;            // what an edit or a withdrawal changes
+  std::vector<PartRow> parts;  // a control's answer
+  HistoryId before;            // the log's head before the control
+  HistoryId last;              // and its last line
+  bool withdraw = false;
+};
+
+Key128 event_key(const HashKey& key, std::string_view account, const InboundMessage& event) {
+  return KeyedHash(key)
+      .add(account)
+      .add(static_cast<std::int64_t>(event.kind))
+      .add(event.chat)
+      .add(event.event)
+      .add(event.revision)
+      .finish();
+}
+
+Key128 content_key(const HashKey& key, const InboundMessage& event) {
+  KeyedHash hash(key);
+  hash.add(normalise_text(event.text));
+  for (const std::string& id : event.attachments) hash.add(id);
+  return hash.finish();
+}
+
+Result<void> Intake::check(const Account& account, const InboundMessage& event) const {
+  const CoreOptions& o = core_.options;
+  const auto field = [&](std::string_view name, const std::string& value,
+                         bool required) -> Result<void> {
+    if (required && value.empty()) return invalid(fmt::format("{} is empty", name));
+    if (value.size() > o.field_bytes_max) {
+      return Error(ErrorKind::kTooLarge,
+                   fmt::format("{} is longer than {} bytes", name, o.field_bytes_max),
+                   ErrorSource::kPeer);
+    }
+    if (!is_utf8(value)) return invalid(fmt::format("{} is not UTF-8", name));
+    return {};
+  };
+  for (const auto& [name, value, required] :
+       {std::tuple<std::string_view, const std::string*, bool>{"chat", &event.chat, true},
+        {"thread", &event.thread, false},
+        {"sender", &event.sender, true},
+        {"sender_name", &event.sender_name, false},
+        {"event id", &event.event, true},
+        {"revision", &event.revision, false},
+        {"session", &event.session, false},
+        {"request_id", &event.request_id, false}}) {
+    const Result<void> ok = field(name, *value, required);
+    if (!ok) return ok;
+  }
+  for (const auto* list : {&event.projects, &event.attachments}) {
+    if (list->size() > o.attachments_max) {
+      return Error(ErrorKind::kTooLarge,
+                   fmt::format("more than {} attachments or projects", o.attachments_max),
+                   ErrorSource::kPeer);
+    }
+    for (const std::string& id : *list) {
+      const Result<void> ok = field("attachment or project id", id, true);
+      if (!ok) return ok;
+    }
+  }
+  if (event.reply_to.size() > 4 * o.field_bytes_max || !is_utf8(event.reply_to))
+    return invalid("reply_to is not usable");
+  if (event.text.size() > o.text_bytes_max) {
+    return Error(ErrorKind::kTooLarge,
+                 fmt::format("text is longer than {} bytes", o.text_bytes_max), ErrorSource::kPeer);
+  }
+  if (!is_utf8(event.text)) return invalid("text is not UTF-8");
+  if (event.kind != EventKind::kDelete && normalise_text(event.text).empty() &&
+      event.attachments.empty()) {
+    return invalid("the message is empty");
+  }
+  if (event.order && *event.order <= 0) return invalid("order must be positive");
+  (void)account;
+  return {};
+}
+
+bool Intake::passes_gates(const Account& account, const InboundMessage& event) const {
+  if (mutant(Mutant::kAcceptEverybody)) return true;
+  const AccountOptions& options = account.channel->account();
+  const bool known = std::any_of(
+      options.allow.begin(), options.allow.end(),
+      [&](const std::string& allowed) { return allowed == "*" || allowed == event.sender; });
+  if (!known) return false;
+  return event.chat_kind != ChatKind::kGroup || !options.groups_need_mention || event.mentions_us;
+}
+
+Result<void> Intake::check_room(Account& account, const std::vector<InboundMessage>& events) {
+  const CoreOptions& o = core_.options;
+  std::uint64_t bytes = 0;
+  for (const InboundMessage& event : events) bytes += event.text.size();
+  if (account.pending + events.size() > o.pending_per_account) {
+    return overloaded("the account has too many messages waiting");
+  }
+  if (core_.pending_bytes + bytes > o.pending_bytes)
+    return overloaded("too many bytes are waiting");
+  for (const InboundMessage& event : events) {
+    const std::uint64_t person = person_of(core_.hash_key, account.row.name, event.sender);
+    const auto found = core_.pending_by_person.find(person);
+    if (found != core_.pending_by_person.end() &&
+        found->second + events.size() > o.pending_per_person) {
+      return overloaded("the person has too many messages waiting");
+    }
+    const LaneId id = lanes_.find(account.row.name, event.chat, event.thread);
+    const Lane* lane = id ? lanes_.active(id) : nullptr;
+    if (lane != nullptr && lane->waiting.size() + events.size() > o.pending_per_conversation) {
+      return overloaded("the conversation has too many messages waiting");
+    }
+  }
+  return {};
+}
+
+Task<Intake::Verdicts> Intake::accept(Account* account, std::vector<InboundMessage> events,
+                                      std::optional<std::string> cursor) {
+  auto done = std::make_shared<Completion<Verdicts>>(core_.loop);
+  core_.tasks.spawn("accept", run(account, std::move(events), std::move(cursor), done));
+  co_return co_await done->get();
+}
+
+Task<void> Intake::run(Account* account, std::vector<InboundMessage> events,
+                       std::optional<std::string> cursor,
+                       std::shared_ptr<Completion<Verdicts>> done) {
+  Verdicts verdicts = co_await append(account, std::move(events), std::move(cursor));
+  done->set(std::move(verdicts));
+}
+
+Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessage> events,
+                                      std::optional<std::string> cursor) {
+  const MonoTime began = core_.loop.now();
+  if (events.size() > core_.options.batch_max) {
+    co_return Error(ErrorKind::kTooLarge,
+                    fmt::format("more than {} events in one body", core_.options.batch_max),
+                    ErrorSource::kPeer);
+  }
+  for (const InboundMessage& event : events) {
+    const Result<void> ok = check(*account, event);
+    if (!ok) co_return ok.error();
+  }
+  if (core_.storage_failed) co_return Error(ErrorKind::kStorageFailed, "the store has failed");
+  if (core_.intake_closed || account->channel == nullptr || account->stopping) {
+    co_return Error(ErrorKind::kUnavailable, "intake is closed", ErrorSource::kSelf,
+                    Retry::after(milliseconds(5'000)));
+  }
+  if (core_.disk_low && !mutant(Mutant::kIntakeOnFullDisk)) {
+    co_return Error(ErrorKind::kDiskFull, "the disk is nearly full", ErrorSource::kSelf,
+                    Retry::after(milliseconds(60'000)));
+  }
+  const Result<void> room = check_room(*account, events);
+  if (!room) {
+    core_.counters.refused_overload.add();
+    co_return room.error();
+  }
+  const MonoTime patience = began + kWindowWait;
+  while (in_flight_ > 0 && in_flight_ + events.size() > core_.options.inbox_capacity) {
+    const bool moved = co_await window_.wait_until(patience);
+    if (!moved) {
+      core_.counters.refused_overload.add();
+      co_return overloaded("the disk can't keep up");
+    }
+    if (account->channel == nullptr)
+      co_return Error(ErrorKind::kUnavailable, "the channel is gone");
+  }
+  in_flight_ += events.size();
+
+  Transaction transaction;
+  std::vector<Plan> plans(events.size());
+  const bool alone = events.size() == 1;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    InboundMessage& event = events[i];
+    if (!passes_gates(*account, event)) {
+      core_.counters.refused_by_access.add();
+      continue;
+    }
+    core_.log.info("message_received", {{"account", account->row.name},
+                                        {"user", event.sender},
+                                        {"bytes", event.text.size()},
+                                        {"request_id", event.request_id}});
+    if (event.kind != EventKind::kMessage) {
+      co_await plan_change(&plans[i], account, std::move(event), &transaction);
+    } else {
+      plan_message(plans[i], *account, std::move(event), transaction, alone);
+    }
+  }
+  if (cursor) transaction.cursors.push_back(Cursor{account->row.name, *cursor});
+  std::vector<Accepted> accepted(plans.size());
+  if (transaction.events.empty() && transaction.cursors.empty()) {
+    in_flight_ -= plans.size();
+    for (Accepted& a : accepted) a.refused_by_access = true;
+    co_return accepted;
+  }
+  if (mutant(Mutant::kAcknowledgeBeforeCommit)) {
+    // Told before it is true; what follows the commit still happens.
+    struct Late {
+      static Task<void> finish(Intake* self, Transaction t, std::vector<Plan> p) {
+        const Result<Receipt> r = co_await self->core_.store.commit(std::move(t));
+        std::size_t event = 0;
+        for (Plan& plan : p) {
+          if (plan.lane == nullptr) continue;
+          if (r)
+            self->after_commit(plan, r->events[event++]);
+          else
+            self->after_failure(plan);
+        }
+      }
+    };
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (plans[i].lane == nullptr) continue;
+      accepted[i].id = plans[i].row->id;
+      accepted[i].lane = plans[i].lane->id;
+    }
+    in_flight_ -= plans.size();
+    core_.tasks.spawn("late", Late::finish(this, std::move(transaction), std::move(plans)));
+    co_return accepted;
+  }
+  const Result<Receipt> receipt = co_await core_.store.commit(std::move(transaction));
+  in_flight_ -= plans.size();
+  window_.pulse();
+  if (!receipt) {
+    for (Plan& plan : plans) {
+      if (plan.lane != nullptr) after_failure(plan);
+    }
+    if (receipt.error().kind() != ErrorKind::kDiskFull) core_.storage_has_failed(receipt.error());
+    co_return receipt.error();
+  }
+  if (cursor) account->cursor = *cursor;
+  std::size_t event = 0;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (plans[i].lane == nullptr) {
+      accepted[i].refused_by_access = true;
+      continue;
+    }
+    const Receipt::Event& verdict = receipt->events[event++];
+    accepted[i].verdict = verdict.verdict;
+    accepted[i].id = verdict.verdict == EventVerdict::kNew ? plans[i].row->id : verdict.id;
+    accepted[i].lane = plans[i].lane->id;
+    (verdict.verdict == EventVerdict::kNew ? account->accepted : account->duplicates)->add();
+    after_commit(plans[i], verdict);
+  }
+  core_.counters.accept_seconds.observe(static_cast<double>((core_.loop.now() - began).count()) /
+                                        1e9);
+  co_return accepted;
+}
+
+void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
+                          Transaction& transaction, bool alone) {
+  Lane& lane = lanes_.open(account, event.chat, event.thread, event.chat_kind);
+  ++lane.users;
+  plan.lane = &lane;
+  if (!lane.stored) transaction.conversations.push_back(lanes_.row(lane));
+  KeyedEvent keyed;
+  keyed.key = event_key(core_.hash_key, account.row.name, event);
+  keyed.content = content_key(core_.hash_key, event);
+  keyed.refuse_other_content = account.channel->info().can.own_face;
+  auto row = std::make_shared<MessageRow>();
+  row->id = keyed.id = MessageId{core_.next_id()};
+  row->lane = lane.id;
+  row->accepted_at = keyed.at = core_.now();
+  row->sent_at = event.sent_at;
+  row->held_before_ms = core_.held_ms(account);
+  row->sender = std::move(event.sender);
+  row->sender_name = std::move(event.sender_name);
+  row->event = std::move(event.event);
+  row->text = std::move(event.text);
+  row->reply_to = std::move(event.reply_to);
+  row->order = event.order.value_or(0);
+  row->extra = to_json(MessageExtra{std::move(event.session), std::move(event.projects),
+                                    std::move(event.attachments), std::move(event.request_id)});
+  plan.row = row;
+
+  const std::optional<Command> command = parse_command(row->text);
+  if (command && *command != Command::kNew && !mutant(Mutant::kControlWaits)) {
+    transaction.events.push_back(std::move(keyed));
+    plan_control(plan, *command, transaction);
+    return;
+  }
+  if (command == Command::kNew) row->kind = MessageKind::kCommand;
+  const std::int64_t next = core_.head(lane).next_order;
+  row->late = row->order != 0 && next != 0 && row->order < next;
+  if (row->late) core_.counters.late.add();
+  plan.waiting.id = row->id;
+  plan.waiting.person = person_of(core_.hash_key, account.row.name, row->sender);
+  plan.waiting.order = row->order;
+  plan.waiting.bytes = static_cast<std::uint32_t>(row->text.size()) & 0x3FFFFFF;
+  plan.waiting.command = row->kind == MessageKind::kCommand;
+  plan.waiting.late = row->late;
+  // Where lane and slot are free the attempt rides in the transaction that accepts the message
+  // (C11).
+  const AccountOptions& options = account.channel->account();
+  const auto agent = core_.agents.find(options.agent);
+  const bool gap = row->order != 0 && next != 0 && row->order > next;
+  const bool may_start = alone && row->kind == MessageKind::kTurn &&
+                         options.mode != LaneMode::kCollect && !gap &&
+                         agent != core_.agents.end() && lanes_.can_start_at_once(lane) &&
+                         !mutant(Mutant::kAttemptChargedLate);
+  plan.queued = true;
+  lanes_.add(lane, plan.waiting);
+  core_.count_pending(account, plan.waiting.person, plan.waiting.bytes, 1);
+  if (may_start &&
+      core_.slots.try_take(lane, account.row.name, plan.waiting.person, agent->second->slots)) {
+    plan.started = true;
+    core_.counters.running.set(core_.slots.running());
+    keyed.then.turns.push_back(turns_.prepare(lane, plan.waiting));
+  }
+  keyed.message = row;
+  if (mutant(Mutant::kDedupeAfterTurn) || mutant(Mutant::kNoDedupe))
+    keyed.key.low ^= static_cast<std::uint64_t>(row->id.value);
+  transaction.events.push_back(std::move(keyed));
+}
+
+std::string Intake::control_answer(const Lane& lane, Command command) {
+  const bool running = lane.busy && lane.running != nullptr;
+  const bool asking = core_.asking.contains(lane.id);
+  switch (command) {
+    case Command::kStop:
+      return running ? "Stopping." : "Nothing is running.";
+    case Command::kStatus: {
+      std::string text;
+      if (running) {
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(core_.loop.now() -
+                                                                              lane.running->since);
+        text = fmt::format("Working on an answer for {} s (attempt {}).", seconds.count(),
+                           lane.running->row.attempt);
+      } else if (!lane.reopened.empty()) {
+        text = "Will try again shortly.";
+      } else {
+        text = "Idle.";
+      }
+      if (!lane.waiting.empty()) text += fmt::format(" {} waiting.", lane.waiting.size());
+      if (!lane.out.empty()) text += fmt::format(" {} parts to deliver.", lane.out.size());
+      if (asking) text += " An interrupted request waits for /retry or /drop.";
+      return text;
+    }
+    case Command::kHelp:
+      return std::string(help_text());
+    case Command::kRetry:
+      return asking ? "Trying again." : "There is nothing to retry.";
+    case Command::kDrop:
+      return asking ? "Giving it up." : "There is nothing to drop.";
+    case Command::kNew:
+      break;
+  }
+  return {};
+}
+
+void Intake::plan_control(Plan& plan, Command command, Transaction& transaction) {
+  Lane& lane = *plan.lane;
+  plan.control = command;
+  KeyedEvent& keyed = transaction.events.back();
+  const MessageRow& row = *plan.row;
+  plan.before = core_.head(lane).head;
+  HistoryRow& asked = core_.add_history(keyed.then, lane, HistoryKind::kCommand, row.text);
+  asked.message = row.id;
+  asked.author = row.sender;
+  MessageEnd end;
+  end.id = row.id;
+  end.outcome = MessageOutcome::kHandled;
+  end.history = asked.id;
+  end.accepted_at = row.accepted_at;
+  end.started_at = end.ended_at = row.accepted_at;
+  keyed.handled = std::move(end);
+  const std::string text = control_answer(lane, command);
+  HistoryRow& answer = core_.add_history(keyed.then, lane, HistoryKind::kAnswer, text);
+  answer.message = row.id;
+  plan.last = answer.id;
+  if (!lane.account->pull) {
+    keyed.then.parts.push_back(
+        outbox_.make(lane, {}, row.id, 0, PartKind::kAnswer, text, row.reply_to));
+    plan.parts = keyed.then.parts;
+  }
+}
+
+Task<void> Intake::plan_change(Plan* plan, Account* account, InboundMessage event,
+                               Transaction* transaction) {
+  // The message meant is looked for behind everything that is being committed now.
+  const Result<Receipt> barrier = co_await core_.store.commit(Transaction{});
+  InboundMessage original = event;
+  original.kind = EventKind::kMessage;
+  original.revision.clear();
+  const Key128 key = event_key(core_.hash_key, account->row.name, original);
+  Result<std::optional<MessageId>> found = Error(ErrorKind::kStorageFailed);
+  if (barrier) {
+    found = co_await core_.store.read<std::optional<MessageId>>(
+        [key](StoreReader& reader) { return reader.find_event(key); });
+  }
+  Lane& lane = lanes_.open(*account, event.chat, event.thread, event.chat_kind);
+  Waiting* target =
+      found && *found && !mutant(Mutant::kEditAppends) ? lanes_.find(lane, **found) : nullptr;
+  const bool replaceable = target != nullptr && target->committed && !target->editing;
+  const bool withdraw = event.kind == EventKind::kDelete;
+  if (!replaceable && !withdraw) {
+    plan_message(*plan, *account, std::move(event), *transaction, false);
+    co_return;
+  }
+  ++lane.users;
+  plan->lane = &lane;
+  if (!lane.stored) transaction->conversations.push_back(lanes_.row(lane));
+  KeyedEvent keyed;
+  keyed.key = event_key(core_.hash_key, account->row.name, event);
+  keyed.content = content_key(core_.hash_key, event);
+  keyed.id = MessageId{core_.next_id()};
+  keyed.at = core_.now();
+  plan->row = std::make_shared<MessageRow>();
+  plan->row->id = keyed.id;
+  plan->row->text = event.text;
+  MessageEnd end;
+  end.id = keyed.id;
+  end.accepted_at = end.ended_at = keyed.at;
+  end.outcome = withdraw ? MessageOutcome::kHandled : MessageOutcome::kReplaced;
+  if (replaceable) {
+    target->editing = true;
+    plan->target = target->id;
+    plan->withdraw = withdraw;
+    end.reason = fmt::format("{} message {}", withdraw ? "withdrew" : "replaced the text of",
+                             target->id.value);
+    if (withdraw) {
+      MessageEnd gone;
+      gone.id = target->id;
+      gone.outcome = MessageOutcome::kWithdrawn;
+      gone.reason = "deleted by its sender before its turn";
+      gone.ended_at = keyed.at;
+      keyed.then.ended.push_back(std::move(gone));
+    } else {
+      keyed.then.rewrites.emplace_back(target->id, event.text);
+    }
+  } else {
+    end.reason = "the message it deletes has run already";
+  }
+  keyed.handled = std::move(end);
+  transaction->events.push_back(std::move(keyed));
+}
+
+void Intake::after_commit(Plan& plan, const Receipt::Event& verdict) {
+  Lane& lane = *plan.lane;
+  --lane.users;
+  lane.stored = true;
+  const bool is_new = verdict.verdict == EventVerdict::kNew;
+  if (plan.target) {
+    if (Waiting* target = lanes_.find(lane, plan.target)) {
+      target->editing = false;
+      core_.bodies.forget(plan.target);
+      if (is_new && plan.withdraw) {
+        core_.count_pending(*lane.account, target->person, target->bytes, -1);
+        lanes_.remove(lane, plan.target);
+      }
+    }
+  } else if (plan.control) {
+    ConversationHead& head = core_.head(lane);
+    if (is_new) {
+      lane.committed_head = std::max(lane.committed_head, plan.last);
+    } else if (head.head == plan.last) {
+      head.head = plan.before;
+    }
+  }
+  if (plan.queued && !is_new) {
+    lanes_.remove(lane, plan.row->id);
+    core_.count_pending(*lane.account, plan.waiting.person, plan.waiting.bytes, -1);
+    if (plan.started) turns_.abandon(lane);
+  } else if (plan.queued) {
+    lanes_.committed(lane, plan.row->id);
+    if (plan.started) {
+      turns_.run_accepted(lane, plan.row);
+      return;
+    }
+    core_.bodies.put(plan.row);
+    core_.feeds.phase(lane.id, FeedPhase{{}, plan.row->id, TurnPhase::kQueued});
+    const AccountOptions* options =
+        lane.account->channel == nullptr ? nullptr : &lane.account->channel->account();
+    if (options != nullptr && options->mode == LaneMode::kInterrupt)
+      turns_.stop(lane, StopReason::kNewer);
+  }
+  if (plan.control && is_new) {
+    ++lane.users;
+    core_.feeds.grew(lane.id, lane.committed_head);
+    if (!plan.parts.empty()) outbox_.add(lane, std::move(plan.parts));
+    switch (*plan.control) {
+      case Command::kStop:
+        turns_.stop(lane, StopReason::kPerson);
+        break;
+      case Command::kRetry:
+        turns_.decide_asking(lane, OpenTurn::Decision::kRun);
+        break;
+      case Command::kDrop:
+        turns_.decide_asking(lane, OpenTurn::Decision::kDrop);
+        break;
+      default:
+        break;
+    }
+    --lane.users;
+  }
+  core_.pump(lane);
+}
+
+void Intake::after_failure(Plan& plan) {
+  Lane& lane = *plan.lane;
+  --lane.users;
+  if (plan.target) {
+    if (Waiting* target = lanes_.find(lane, plan.target)) target->editing = false;
+  }
+  if (plan.control) core_.head(lane).head = std::min(core_.head(lane).head, plan.before);
+  if (plan.queued) {
+    lanes_.remove(lane, plan.row->id);
+    core_.count_pending(*lane.account, plan.waiting.person, plan.waiting.bytes, -1);
+    if (plan.started) turns_.abandon(lane);
+  }
+  core_.pump(lane);
+}
+
+}  // namespace sluice

@@ -1,0 +1,115 @@
+#pragma once
+// Lane: one conversation while something in it is waiting, running or leaving. It holds ids; bodies
+// stay on disk beyond the window (CoreOptions::inbox_capacity). Owned by Lanes, shard-confined;
+// evicted when idle. Coroutines that work for a lane keep it alive by its flags (busy, delivering).
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/conversations.h"
+#include "gateway/fair_slots.h"
+#include "gateway/store.h"
+#include "runtime/wait.h"
+
+namespace sluice {
+
+struct Account;
+
+/// A message that waits for its turn: what is kept of it in memory.
+struct Waiting {
+  MessageId id;
+  std::uint64_t person = 0;
+  std::int64_t order = 0;    // the platform's, 0 if it has none
+  std::uint32_t bytes : 26;  // of text, for the bounds
+  std::uint32_t committed : 1;
+  std::uint32_t command : 1;
+  std::uint32_t late : 1;
+  std::uint32_t editing : 1;  // an edit or a withdrawal of it is being committed
+};
+static_assert(sizeof(Waiting) <= 32);
+
+/// A part that has not left, or whose leaving is not settled.
+struct OutPart {
+  PartId id;
+  TurnId turn;
+  MessageId event;
+  PartKind kind = PartKind::kReply;
+  bool ours = false;                   // claimed by this process in the transaction that made it
+  std::shared_ptr<const PartRow> row;  // null: on disk
+};
+
+enum class StopReason : std::uint8_t { kNone, kPerson, kNewer, kOperator };
+
+/// A turn on disk that is not running: to be tried again, or waiting for the person's word.
+struct OpenTurn {
+  TurnRow row;
+  std::vector<Waiting> taken;  // its messages, as far as the bounds count them
+  bool suspect = false;        // it was running when the process died (C14)
+  enum class Decision : std::uint8_t { kRun, kDrop, kExpire };
+  Decision decision = Decision::kRun;
+};
+
+struct RunningTurn {
+  explicit RunningTurn(Loop& loop) : stop(loop) {}
+  TurnRow row;
+  std::vector<Waiting> taken;
+  bool suspect = false;
+  Event stop;
+  StopReason why = StopReason::kNone;
+  MonoTime since;
+  std::string request_id;
+  bool agent_active = false;
+};
+
+class Lane : public FairSlots::Claimant, public Timer {
+ public:
+  Lane(LaneId lane_id, Conversations::Slot lane_slot, Account& lane_account)
+      : id(lane_id), slot(lane_slot), account(&lane_account) {}
+
+  const LaneId id;
+  const Conversations::Slot slot;
+  Account* account;
+
+  // Where it is on the platform.
+  bool known = false;        // filled in
+  bool stored = false;       // its row is on disk
+  HistoryId committed_head;  // the newest line that readers can see
+  std::string chat;
+  std::string thread;
+  ChatKind kind = ChatKind::kDirect;
+
+  // In.
+  std::deque<Waiting> waiting;
+  MonoTime gap_until;      // until then the missing one is waited for; 0: no gap
+  MonoTime first_arrival;  // of what waits, for collect
+  MonoTime last_arrival;
+
+  // Turn.
+  bool busy = false;                     // a turn or command runs, or its end is being committed
+  std::unique_ptr<RunningTurn> running;  // set while busy with a turn
+  std::deque<OpenTurn> reopened;         // turns to be run again before anything that waits
+
+  // Out.
+  std::deque<OutPart> out;
+  bool delivering = false;
+  bool expiry_told = false;  // one notice a lane (C24)
+
+  bool idle() const {
+    return waiting.empty() && !busy && reopened.empty() && out.empty() && !delivering &&
+           !queued() && users == 0;
+  }
+  /// Coroutines that hold a pointer to it without being its turn or its delivery.
+  int users = 0;
+
+  /// Called when a moment that the lane waits for has come; set by its owner.
+  const std::function<void(Lane&)>* on_timer = nullptr;
+
+ private:
+  void fire() override { (*on_timer)(*this); }
+};
+
+}  // namespace sluice

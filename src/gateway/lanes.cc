@@ -1,0 +1,260 @@
+#include "gateway/lanes.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/mutant.h"
+
+namespace sluice {
+
+Lanes::Lanes(Core& core, std::function<void(Lane&)> start_turn,
+             std::function<void(Lane&)> run_command)
+    : core_(core),
+      start_turn_(std::move(start_turn)),
+      run_command_(std::move(run_command)),
+      timer_([this](Lane& lane) { pump(lane); }) {
+  core_.pump = timer_;
+}
+
+Lane& Lanes::make(LaneId id, Conversations::Slot slot, Account& account) {
+  auto lane = std::make_unique<Lane>(id, slot, account);
+  lane->on_timer = &timer_;
+  lane->committed_head = core_.conversations.at(slot).head;
+  Lane& made = *lane;
+  lanes_.emplace(id, std::move(lane));
+  core_.counters.lanes.set(static_cast<std::int64_t>(lanes_.size()));
+  return made;
+}
+
+Lane& Lanes::open(Account& account, std::string_view chat, std::string_view thread, ChatKind kind) {
+  const Key128 key = KeyedHash(core_.hash_key).add(account.row.name).add(chat).add(thread).finish();
+  Conversations::Slot slot = core_.conversations.find(key);
+  const bool is_new = slot == Conversations::kNone;
+  if (is_new) slot = core_.conversations.add(key, LaneId{core_.next_id()});
+  const LaneId id = core_.conversations.at(slot).lane;
+  Lane* lane = active(id);
+  if (lane == nullptr) {
+    lane = &make(id, slot, account);
+    // A conversation whose first append failed has a slot but no row; writing the row again does no
+    // harm.
+    lane->stored = !is_new && core_.conversations.at(slot).head.value != 0;
+  }
+  if (!lane->known) {
+    lane->known = true;
+    lane->chat = chat;
+    lane->thread = thread;
+    lane->kind = kind;
+  }
+  return *lane;
+}
+
+Lane* Lanes::active(LaneId id) {
+  const auto found = lanes_.find(id);
+  return found == lanes_.end() ? nullptr : found->second.get();
+}
+
+Lane& Lanes::restore(const ConversationRow& row) {
+  if (Lane* lane = active(row.id)) return *lane;
+  const Conversations::Slot slot = core_.conversations.find(row.id);
+  SLUICE_ASSERT(slot != Conversations::kNone);
+  Lane& lane = make(row.id, slot, core_.account(row.account));
+  lane.stored = lane.known = true;
+  lane.chat = row.chat;
+  lane.thread = row.thread;
+  lane.kind = row.kind;
+  return lane;
+}
+
+LaneId Lanes::find(std::string_view account, std::string_view chat, std::string_view thread) const {
+  const Key128 key = KeyedHash(core_.hash_key).add(account).add(chat).add(thread).finish();
+  const Conversations::Slot slot = core_.conversations.find(key);
+  return slot == Conversations::kNone ? LaneId{} : core_.conversations.at(slot).lane;
+}
+
+ConversationRow Lanes::row(const Lane& lane) const {
+  ConversationRow row;
+  row.id = lane.id;
+  row.key = core_.conversations.at(lane.slot).key;
+  row.account = lane.account->row.name;
+  row.chat = lane.chat;
+  row.thread = lane.thread;
+  row.kind = lane.kind;
+  row.created_at = core_.now();
+  return row;
+}
+
+void Lanes::add(Lane& lane, Waiting message) {
+  const MonoTime now = core_.loop.now();
+  if (lane.waiting.empty()) lane.first_arrival = now;
+  lane.last_arrival = now;
+  if (message.order != 0 && !message.late && !mutant(Mutant::kIgnoreGap)) {
+    // Behind everything that the platform placed before it; what has no place of its own stays put.
+    auto at = lane.waiting.end();
+    while (at != lane.waiting.begin()) {
+      const auto before = std::prev(at);
+      if (before->order == 0 || before->late || before->order < message.order) break;
+      at = before;
+    }
+    lane.waiting.insert(at, message);
+    return;
+  }
+  lane.waiting.push_back(message);
+}
+
+Waiting* Lanes::find(Lane& lane, MessageId id) {
+  for (Waiting& w : lane.waiting) {
+    if (w.id == id) return &w;
+  }
+  return nullptr;
+}
+
+void Lanes::committed(Lane& lane, MessageId id) {
+  if (Waiting* w = find(lane, id)) w->committed = true;
+}
+
+void Lanes::remove(Lane& lane, MessageId id) {
+  std::erase_if(lane.waiting, [id](const Waiting& w) { return w.id == id; });
+}
+
+bool Lanes::too_far_ahead(const Lane& lane) const {
+  std::uint32_t turns = 0;
+  TurnId last;
+  for (const OutPart& part : lane.out) {
+    if (!part.turn || part.turn == last) continue;
+    last = part.turn;
+    if (++turns >= core_.options.turns_ahead_of_delivery) return true;
+  }
+  return false;
+}
+
+bool Lanes::can_start_at_once(const Lane& lane) const {
+  return !core_.draining && !lane.busy && lane.waiting.empty() && lane.reopened.empty() &&
+         !lane.queued() && !too_far_ahead(lane);
+}
+
+bool Lanes::wait_for_gap(Lane& lane) {
+  const Waiting& front = lane.waiting.front();
+  if (front.order == 0 || front.late || core_.head(lane).next_order == 0 ||
+      front.order <= core_.head(lane).next_order || mutant(Mutant::kIgnoreGap)) {
+    lane.gap_until = MonoTime{};
+    return false;
+  }
+  const MonoTime now = core_.loop.now();
+  if (lane.gap_until.ns == 0) lane.gap_until = now + core_.options.reorder_window;
+  if (now >= lane.gap_until) {
+    lane.gap_until = MonoTime{};
+    return false;
+  }
+  core_.loop.arm(lane, lane.gap_until);
+  return true;
+}
+
+bool Lanes::wait_for_quiet(Lane& lane) {
+  const Channel* channel = lane.account->channel.get();
+  if (channel == nullptr || channel->account().mode != LaneMode::kCollect) return false;
+  const MonoTime quiet = lane.last_arrival + core_.options.collect_quiet;
+  const MonoTime longest = lane.first_arrival + core_.options.collect_longest;
+  const MonoTime until = std::min(quiet, longest);
+  if (core_.loop.now() >= until || lane.waiting.size() >= core_.options.collect_messages_max)
+    return false;
+  core_.loop.arm(lane, until);
+  return true;
+}
+
+std::vector<Waiting> Lanes::take(Lane& lane) {
+  const Channel* channel = lane.account->channel.get();
+  const LaneMode mode = channel == nullptr ? LaneMode::kFollowup : channel->account().mode;
+  const std::size_t most = mode == LaneMode::kFollowup ? 1 : core_.options.collect_messages_max;
+  std::vector<Waiting> taken;
+  while (!lane.waiting.empty() && taken.size() < most) {
+    const Waiting& front = lane.waiting.front();
+    if (!front.committed || front.editing || (front.command && !taken.empty())) break;
+    taken.push_back(take_one(lane));
+    if (taken.front().command) break;
+  }
+  lane.first_arrival = lane.last_arrival;
+  return taken;
+}
+
+Waiting Lanes::take_one(Lane& lane) {
+  const Waiting front = lane.waiting.front();
+  if (front.order != 0 && !front.late) core_.head(lane).next_order = front.order + 1;
+  lane.waiting.pop_front();
+  return front;
+}
+
+bool Lanes::wants_slot(Lane& lane) {
+  if (lane.busy) return false;
+  if (lane.queued() || lane.holds_slot()) return false;
+  // Without its channel nobody knows the account's agent, nor whether replies are pulled or pushed.
+  if (core_.draining || core_.storage_failed || lane.account->channel == nullptr) return false;
+  if (too_far_ahead(lane)) return false;
+  if (!lane.reopened.empty()) {
+    const OpenTurn& open = lane.reopened.front();
+    if (open.suspect && !mutant(Mutant::kSuspectsTogether) &&
+        (core_.suspects.empty() || core_.suspects.front() != lane.id)) {
+      return false;
+    }
+    const milliseconds wait = open.row.not_before - core_.now();
+    if (wait.count() > 0) {
+      core_.loop.arm(lane, core_.loop.now() + wait);
+      return false;
+    }
+    return true;
+  }
+  if (lane.waiting.empty()) return false;
+  const Waiting& front = lane.waiting.front();
+  if (!front.committed || front.editing) return false;
+  return !wait_for_gap(lane) && (front.command || !wait_for_quiet(lane));
+}
+
+void Lanes::enqueue(Lane& lane, std::uint64_t person, std::string_view agent) {
+  const auto found = core_.agents.find(agent);
+  FairSlots::Agent& limits = found == core_.agents.end() ? no_agent_ : found->second->slots;
+  core_.slots.enqueue(lane, lane.account->row.name, person, limits);
+}
+
+void Lanes::pump(Lane& lane) {
+  if (!wants_slot(lane)) {
+    evict_if_idle(lane);
+    return;
+  }
+  if (!lane.reopened.empty()) {
+    const OpenTurn& open = lane.reopened.front();
+    enqueue(lane, open.taken.empty() ? 0 : open.taken.front().person, open.row.agent);
+  } else if (lane.waiting.front().command) {
+    lane.busy = true;
+    run_command_(lane);
+    return;
+  } else {
+    const Channel* channel = lane.account->channel.get();
+    enqueue(lane, lane.waiting.front().person, channel == nullptr ? "" : channel->account().agent);
+  }
+  grant_slots();
+}
+
+void Lanes::grant_slots() {
+  while (!core_.draining) {
+    FairSlots::Claimant* claimant = core_.slots.grant();
+    if (claimant == nullptr) break;
+    Lane& lane = static_cast<Lane&>(*claimant);
+    core_.counters.running.set(core_.slots.running());
+    lane.busy = true;
+    start_turn_(lane);
+  }
+}
+
+void Lanes::suspect_done(LaneId id) {
+  if (core_.suspects.empty()) return;
+  std::erase(core_.suspects, id);
+  if (core_.suspects.empty()) return;
+  if (Lane* next = active(core_.suspects.front())) pump(*next);
+}
+
+void Lanes::evict_if_idle(Lane& lane) {
+  if (!lane.idle()) return;
+  lanes_.erase(lane.id);
+  core_.counters.lanes.set(static_cast<std::int64_t>(lanes_.size()));
+}
+
+}  // namespace sluice

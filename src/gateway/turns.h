@@ -1,0 +1,92 @@
+#pragma once
+// Turns: runs an agent over what a lane has taken, and ends that in one transaction (C11 to C17).
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "gateway/core.h"
+#include "gateway/lanes.h"
+#include "gateway/outbox.h"
+
+namespace sluice {
+
+class Turns {
+ public:
+  Turns(Core& core, Lanes& lanes, Outbox& outbox) : core_(core), lanes_(lanes), outbox_(outbox) {}
+
+  /// The lane holds a slot and is busy: takes what comes next and runs it.
+  void start(Lane& lane);
+  /// Intake found lane and slot free: the attempt's row for the accepting transaction (C11). The
+  /// lane holds a slot and is busy from here on; either run_accepted or abandon follows.
+  TurnRow prepare(Lane& lane, const Waiting& message);
+  void run_accepted(Lane& lane, std::shared_ptr<const MessageRow> message);
+  void abandon(Lane& lane);
+
+  /// "/new": runs in its lane. The lane is busy.
+  void start_command(Lane& lane);
+
+  /// Stops the running turn; what was seen is kept (C16). False if none runs.
+  bool stop(Lane& lane, StopReason why);
+
+  /// An interrupted turn at start: run again, ask, or fail (C13, C14).
+  void recover(Lane& lane, OpenTurn open);
+  /// Starts the suspects, one at a time.
+  void start_suspects();
+  /// The person's decision about an interrupted turn. False if none waits.
+  bool decide_asking(Lane& lane, OpenTurn::Decision decision);
+  /// A turn that was asked about before the restart still is.
+  void wait_for_decision(Lane& lane, OpenTurn open);
+  /// Ends questions that nobody answered (C17).
+  void expire_questions();
+
+ private:
+  using Messages = std::vector<std::shared_ptr<const MessageRow>>;
+  /// How a turn came out, before it is written down.
+  struct Ending {
+    MessageOutcome outcome = MessageOutcome::kAnswered;
+    std::string text;  // the agent's words, or what was seen of them
+    bool cut = false;
+    std::string notice;  // ours, after the text; may be empty
+    std::string reason;  // for operators
+    std::optional<ResponseMeta> meta;
+  };
+
+  Task<void> run(Lane* lane, Messages messages, bool on_disk);
+  Task<void> run_command(Lane* lane);
+  Task<Result<Messages>> load(Lane* lane);
+  Task<bool> drop_expired(Lane* lane, Messages* messages);
+  Task<Result<std::vector<HistoryRow>>> load_history(Lane* lane);
+  Task<Ending> call_agent(Lane* lane, Messages messages, std::optional<Error>* failure);
+  Task<void> try_again_later(Lane* lane, Error error);
+  Task<void> finish(Lane* lane, Messages messages, Ending ending);
+  Task<void> end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, std::string reason,
+                      std::string notice);
+  Task<void> ask(Lane* lane, OpenTurn open);
+  Transaction build_end(Lane& lane, const TurnRow& turn, const Messages& messages,
+                        const Ending& ending, bool claim_first);
+  void release(Lane& lane);
+  void leave(Lane& lane);
+  Ending ending_of(const Error& error, bool attempts_used_up, Lane& lane);
+  bool may_claim_now(const Lane& lane) const;
+
+  Core& core_;
+  Lanes& lanes_;
+  Outbox& outbox_;
+};
+
+/// JSON of what is set; empty if nothing is.
+std::string to_json(const ResponseMeta& meta);
+
+/// The optional fields of a message, as MessageRow::extra keeps them.
+struct MessageExtra {
+  std::string session;
+  std::vector<std::string> projects;
+  std::vector<std::string> attachments;
+  std::string request_id;
+};
+std::string to_json(const MessageExtra& extra);
+MessageExtra parse_extra(std::string_view json);
+
+}  // namespace sluice
