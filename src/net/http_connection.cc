@@ -1,0 +1,472 @@
+#include "net/http_connection.h"
+
+#include <array>
+#include <ctime>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+
+namespace sluice::net {
+namespace {
+
+constexpr std::size_t kOneWriteBytes = 16 * 1024;  // head and body up to this go out in one segment
+constexpr std::uint32_t kRoundsBeforeYield = 16;   // a pipelining client must not hold the shard
+constexpr std::size_t kLingerBytes = 1024 * 1024;
+
+bool is_framing_header(std::string_view name) {
+  return equal_ignoring_case(name, "content-length") || equal_ignoring_case(name, "connection") ||
+         equal_ignoring_case(name, "transfer-encoding") || equal_ignoring_case(name, "date");
+}
+
+std::string_view slug_of(int status) {
+  switch (status) {
+    case 408:
+      return "request-timeout";
+    case 413:
+      return "body-too-large";
+    case 417:
+      return "expectation-failed";
+    case 431:
+      return "headers-too-large";
+    case 500:
+      return "internal";
+    case 501:
+      return "not-implemented";
+    case 503:
+      return "overloaded";
+    case 505:
+      return "version-not-supported";
+    default:
+      return "bad-request";
+  }
+}
+
+}  // namespace
+
+HttpServerShared::HttpServerShared(Shard& s, HttpServerOptions o, HttpServerHooks h)
+    : shard(s),
+      options(o),
+      hooks(std::move(h)),
+      poller(s),
+      scratch(std::make_unique<char[]>(kScratchBytes)) {
+  SLUICE_ASSERT(hooks.handler);
+}
+
+std::string_view HttpServerShared::date() {
+  const std::int64_t second = shard.wall().ms / 1000;
+  if (second != date_second_) {
+    date_second_ = second;
+    static constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const std::time_t time = second;
+    std::tm t{};
+    gmtime_r(&time, &t);
+    date_ = fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
+                        kDays[static_cast<std::size_t>(t.tm_wday)], t.tm_mday,
+                        kMonths[static_cast<std::size_t>(t.tm_mon)], t.tm_year + 1900, t.tm_hour,
+                        t.tm_min, t.tm_sec);
+  }
+  return date_;
+}
+
+HttpConnection::HttpConnection(HttpServerShared& server, std::string peer,
+                               std::optional<PeerCredentials> credentials)
+    : server_(server),
+      changed_(server.shard),
+      peer_(std::move(peer)),
+      credentials_(credentials),
+      transport_(server.poller) {
+  server_.connections.push_back(*this);
+  ++server_.stats.connections;
+  transport_.watch().notify_hang_up(&changed_);
+}
+
+HttpConnection::~HttpConnection() { --server_.stats.connections; }
+
+void HttpConnection::wake_for_stop() {
+  changed_.set();
+  transport_.watch().interrupt_reader();
+}
+
+Task<void> HttpConnection::serve(std::unique_ptr<HttpConnection> connection,
+                                 std::shared_ptr<TlsContext> tls) {
+  HttpConnection& self = *connection;
+  if (tls != nullptr) {
+    const MonoTime deadline = self.server_.shard.now() + self.server_.options.header_timeout;
+    auto shaken = co_await self.transport_.handshake(tls, {}, deadline);
+    if (!shaken) {
+      self.server_.report(shaken.error().within(self.peer_));
+      co_return;
+    }
+  }
+  for (;;) {
+    const bool begun = co_await self.wait_for_request();
+    if (!begun) break;
+    const bool again = co_await self.serve_request();
+    if (!again) break;
+  }
+  co_await self.linger();
+}
+
+Task<void> HttpConnection::turn_away(std::unique_ptr<HttpConnection> connection) {
+  HttpRequest unknown;
+  co_await connection->refuse(&unknown, 503, "too many connections");
+  co_await connection->linger();
+}
+
+Task<HttpConnection::Fill> HttpConnection::fill(MonoTime deadline) {
+  if (++rounds_ % kRoundsBeforeYield == 0) co_await yield(server_.shard);
+  for (;;) {
+    const Transport::Io io =
+        transport_.try_read(server_.scratch.get(), HttpServerShared::kScratchBytes);
+    if (io.status == Transport::Status::kDone) {
+      pending_.erase(0, std::exchange(used_, 0));
+      pending_.append(server_.scratch.get(), io.bytes);
+      co_return Fill::kData;
+    }
+    if (io.status == Transport::Status::kEof) co_return Fill::kEof;
+    if (io.status == Transport::Status::kFailed) co_return Fill::kFailed;
+    const Wake wake = co_await transport_.watch().wait(io.side, deadline);
+    if (wake == Wake::kTimeout) co_return Fill::kTimeout;
+    if (wake == Wake::kInterrupted) co_return Fill::kInterrupted;
+  }
+}
+
+Task<bool> HttpConnection::wait_for_request() {
+  const MonoTime deadline = server_.shard.now() + server_.options.idle_timeout;
+  for (;;) {
+    // RFC 9112 2.2: an empty line before a request is skipped.
+    while (unread().starts_with("\r\n")) consume(2);
+    if (!unread().empty() && unread() != "\r") co_return true;
+    if (pending_.empty()) std::string().swap(pending_);
+    if (server_.stopping) co_return false;
+    const Fill got = co_await fill(deadline);
+    if (got != Fill::kData && got != Fill::kInterrupted) co_return false;
+  }
+}
+
+void HttpConnection::consume(std::size_t bytes) {
+  used_ += bytes;
+  if (used_ < pending_.size()) return;
+  pending_.clear();
+  used_ = 0;
+}
+
+/// Gives the parser what is pending. False if it can do nothing before more bytes come.
+Result<bool> HttpConnection::feed(HttpParser& parser) {
+  if (pending_.empty()) return false;
+  auto used = parser.put(unread());
+  if (!used) return used.error();
+  consume(*used);
+  return *used > 0;
+}
+
+Task<bool> HttpConnection::serve_request() {
+  if (++rounds_ % kRoundsBeforeYield == 0) co_await yield(server_.shard);
+  started_ = server_.shard.now();
+  body_in_ = body_out_ = 0;
+  chunked_ = false;
+  ++server_.stats.requests;
+  HttpParser parser = HttpParser::for_request(server_.options.limits);
+  const bool got_head = co_await read_head(&parser);
+  if (!got_head) co_return false;
+
+  HttpExchange exchange(*this, server_.shard);
+  keep_alive_ = parser.keep_alive();
+  exchange.request_ = std::move(parser.request());
+  const bool passed = co_await pass_gate(&parser, &exchange);
+  if (!passed) co_return keep_alive_;
+  if (parser.expects_body()) {
+    const bool got_body = co_await read_body(&parser, &exchange);
+    if (!got_body) co_return false;
+  }
+  ++server_.stats.running;
+  struct Leave {
+    std::size_t& running;
+    ~Leave() { --running; }
+  } leave{server_.stats.running};
+  const bool delivered = co_await run_exchange(&exchange);
+  co_return delivered&& keep_alive_;
+}
+
+Task<bool> HttpConnection::read_head(HttpParser* parser) {
+  const MonoTime deadline = started_ + server_.options.header_timeout;
+  for (;;) {
+    auto fed = feed(*parser);
+    if (!fed) {
+      co_await refuse(&parser->request(), parser->failure_status(), fed.error().context());
+      co_return false;
+    }
+    if (parser->head_done()) co_return true;
+    if (*fed && !pending_.empty()) continue;
+    const Fill got = co_await fill(deadline);
+    if (got == Fill::kTimeout) {
+      co_await refuse(&parser->request(), 408, "the head took too long");
+      co_return false;
+    }
+    if (got != Fill::kData && got != Fill::kInterrupted) co_return false;
+  }
+}
+
+Task<bool> HttpConnection::pass_gate(HttpParser* parser, HttpExchange* exchange) {
+  HttpRequest& request = exchange->request_;
+  request.peer = peer_;
+  request.tls = transport_.is_tls();
+  request.unix_peer = credentials_;
+  const bool body = parser->expects_body();
+  auto split = split_target(request);
+  if (!split || (request.headers.contains("expect") && !parser->expects_continue())) {
+    co_await refuse(&request, split ? 417 : 400, split ? "" : split.error().context());
+    co_return false;
+  }
+  std::uint64_t limit = server_.options.limits.body_bytes;
+  if (server_.hooks.gate) {
+    GateDecision decision = server_.hooks.gate(request);
+    if (decision.refusal) {
+      // A body that nobody will read makes the connection useless for another request.
+      keep_alive_ = keep_alive_ && !body;
+      unread_input_ = body;
+      const bool sent = co_await write_response(exchange, std::move(*decision.refusal));
+      keep_alive_ = keep_alive_ && sent;
+      co_return false;
+    }
+    limit = decision.body_limit.value_or(limit);
+    exchange->context_ = std::move(decision.context);
+  }
+  parser->set_body_limit(limit);
+  if (body && parser->content_length().value_or(0) > limit) {
+    co_await refuse(&request, 413, fmt::format("the body may have at most {} bytes", limit));
+    co_return false;
+  }
+  co_return true;
+}
+
+Task<bool> HttpConnection::read_body(HttpParser* parser, HttpExchange* exchange) {
+  const MonoTime begun = server_.shard.now();
+  if (parser->expects_continue() && pending_.empty()) {
+    auto sent = co_await transport_.write_all("HTTP/1.1 100 Continue\r\n\r\n",
+                                              server_.options.stall_timeout);
+    if (!sent) co_return false;
+  }
+  for (;;) {
+    auto fed = feed(*parser);
+    if (!fed) {
+      co_await refuse(&exchange->request_, parser->failure_status(), fed.error().context());
+      co_return false;
+    }
+    if (parser->done()) break;
+    if (*fed && !pending_.empty()) continue;
+    const auto earned = std::chrono::nanoseconds(std::chrono::seconds(1)) * parser->body_bytes() /
+                        server_.options.body_min_rate;
+    const Fill got = co_await fill(begun + server_.options.body_timeout + earned);
+    if (got == Fill::kTimeout) {
+      co_await refuse(&exchange->request_, 408, "the body took too long");
+      co_return false;
+    }
+    if (got != Fill::kData && got != Fill::kInterrupted) co_return false;
+  }
+  body_in_ = parser->body_bytes();
+  exchange->request_.body = std::move(parser->body());
+  co_return true;
+}
+
+Task<void> HttpConnection::run_handler(HttpServerShared* server, HttpExchange* exchange,
+                                       Event* changed) {
+  try {
+    co_await server->hooks.handler(*exchange);
+  } catch (const std::exception& e) {
+    server->report(Error(ErrorKind::kInternal, std::string("handler threw: ") + e.what()));
+  }
+  exchange->handler_done_ = true;
+  changed->set();
+}
+
+Task<bool> HttpConnection::run_exchange(HttpExchange* exchange) {
+  changed_.reset();
+  std::optional<Running> handler;
+  handler.emplace(run_handler(&server_, exchange, &changed_));
+  handler->start();
+  while (!exchange->handler_done_) {
+    const bool gone = transport_.watch().hung_up() || server_.stopping;
+    if (gone && !exchange->gone_.is_set()) exchange->gone_.set();
+    if (gone && exchange->cancel_when_gone_) {
+      handler.reset();
+      break;
+    }
+    if (exchange->state_ == HttpExchange::State::kResponded) {
+      exchange->state_ = HttpExchange::State::kWritten;
+      const bool sent = co_await write_response(exchange, std::move(exchange->response_));
+      keep_alive_ = keep_alive_ && sent;
+      continue;
+    }
+    co_await changed_.wait();
+    changed_.reset();
+  }
+  const bool finished = co_await finish_exchange(exchange);
+  co_return finished;
+}
+
+Task<bool> HttpConnection::finish_exchange(HttpExchange* exchange) {
+  using State = HttpExchange::State;
+  if (exchange->state_ == State::kOpen) {
+    // Cut off before it answered, or a handler that forgot to.
+    int status = 503;
+    if (exchange->handler_done_) {
+      status = 500;
+      server_.report(Error(ErrorKind::kInternal, "no answer for " + exchange->request_.path));
+    }
+    keep_alive_ = false;
+    exchange->response_ = HttpResponse::problem(status, status == 500 ? "internal" : "stopping",
+                                                reason_phrase(status));
+    exchange->state_ = State::kResponded;
+  }
+  if (exchange->state_ == State::kResponded) {
+    exchange->state_ = State::kWritten;
+    const bool sent = co_await write_response(exchange, std::move(exchange->response_));
+    co_return sent;
+  }
+  if (exchange->state_ == State::kWritten) co_return true;
+  // A handler that was cut off in the middle of a piece left it unfinished: nothing can follow.
+  bool delivered = exchange->state_ == State::kStreaming && !exchange->writing_;
+  if (delivered && chunked_) {
+    auto sent = co_await transport_.write_all("0\r\n\r\n", server_.options.stall_timeout);
+    delivered = sent.has_value();
+  }
+  access(exchange->request_, exchange->response_.status, true, delivered);
+  co_return delivered&& chunked_;
+}
+
+std::string HttpConnection::head_of(const HttpRequest& request, const HttpResponse& response,
+                                    std::optional<std::size_t> length) const {
+  std::string head;
+  head.reserve(256 + (length && *length <= kOneWriteBytes ? *length : 0));
+  const auto out = std::back_inserter(head);
+  fmt::format_to(out, "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
+                 reason_phrase(response.status), server_.date());
+  for (std::size_t i = 0; i < response.headers.size(); ++i) {
+    if (is_framing_header(response.headers.name_at(i))) continue;
+    head.append(response.headers.name_at(i)).append(": ");
+    head.append(response.headers.value_at(i)).append("\r\n");
+  }
+  if (length && response.status != 204 && response.status != 304) {
+    fmt::format_to(out, "Content-Length: {}\r\n", *length);
+  }
+  if (chunked_) head += "Transfer-Encoding: chunked\r\n";
+  if (!keep_alive_) {
+    head += "Connection: close\r\n";
+  } else if (request.minor_version == 0) {
+    head += "Connection: keep-alive\r\n";
+  }
+  head += "\r\n";
+  return head;
+}
+
+Task<bool> HttpConnection::write_response(HttpExchange* exchange, HttpResponse response) {
+  if (server_.stopping) keep_alive_ = false;
+  const HttpRequest& request = exchange->request_;
+  const bool bodyless =
+      request.method == "HEAD" || response.status == 204 || response.status == 304;
+  std::string head = head_of(request, response, response.body.size());
+  if (bodyless) response.body.clear();
+  body_out_ = response.body.size();
+  const bool together = response.body.size() <= kOneWriteBytes;
+  if (together) head += response.body;
+  auto sent = co_await transport_.write_all(std::move(head), server_.options.stall_timeout);
+  if (sent && !together) {
+    sent = co_await transport_.write_all(std::move(response.body), server_.options.stall_timeout);
+  }
+  access(request, response.status, false, sent.has_value());
+  co_return sent.has_value();
+}
+
+Task<void> HttpConnection::refuse(HttpRequest* request, int status, std::string detail) {
+  keep_alive_ = false;
+  unread_input_ = true;
+  chunked_ = false;
+  const HttpResponse response =
+      HttpResponse::problem(status, slug_of(status), reason_phrase(status), detail);
+  server_.report(Error(ErrorKind::kInvalidArgument,
+                       fmt::format("{} to {}: {}", status, peer_, detail), ErrorSource::kPeer));
+  std::string bytes = head_of(*request, response, response.body.size());
+  if (request->method != "HEAD") bytes += response.body;
+  auto sent = co_await transport_.write_all(std::move(bytes), server_.options.stall_timeout);
+  access(*request, status, false, sent.has_value());
+}
+
+Task<void> HttpConnection::linger() {
+  transport_.finish_writing();
+  if (!unread_input_) co_return;
+  // Closing with unread input sends a reset, which may overtake the answer that says why.
+  const MonoTime deadline = server_.shard.now() + server_.options.linger_timeout;
+  std::size_t dropped = 0;
+  while (dropped < kLingerBytes && !server_.stopping) {
+    consume(unread().size());
+    const Fill got = co_await fill(deadline);
+    if (got != Fill::kData) break;
+    dropped += pending_.size();
+  }
+}
+
+void HttpConnection::access(const HttpRequest& request, int status, bool streamed,
+                            bool delivered) const {
+  if (!server_.hooks.on_access) return;
+  server_.hooks.on_access(HttpAccess{request, status, body_in_, body_out_,
+                                     server_.shard.now() - started_, streamed, delivered});
+}
+
+// ---- HttpExchange: what a handler may do with its connection.
+
+void HttpExchange::respond(HttpResponse response) {
+  SLUICE_ASSERT(state_ == State::kOpen);
+  response_ = std::move(response);
+  state_ = State::kResponded;
+  connection_.changed_.set();
+}
+
+Task<Result<void>> HttpExchange::start_stream(HttpResponse head) {
+  SLUICE_ASSERT(state_ == State::kOpen);
+  HttpConnection& c = connection_;
+  const bool bodyless = request_.method == "HEAD";
+  c.chunked_ = request_.minor_version > 0 && !bodyless;
+  if (c.server_.stopping || !c.chunked_) c.keep_alive_ = false;
+  state_ = State::kStreaming;
+  response_.status = head.status;
+  std::string bytes = c.head_of(request_, head, std::nullopt);
+  writing_ = true;
+  auto sent = co_await c.transport_.write_all(std::move(bytes), c.server_.options.stall_timeout);
+  writing_ = false;
+  if (!sent) {
+    state_ = State::kBroken;
+    co_return sent.error();
+  }
+  if (!head.body.empty()) co_return co_await write(std::move(head.body));
+  co_return Result<void>();
+}
+
+Task<Result<void>> HttpExchange::write(std::string bytes) {
+  SLUICE_ASSERT(state_ == State::kStreaming || state_ == State::kBroken);
+  HttpConnection& c = connection_;
+  if (state_ == State::kBroken) {
+    co_return Error(ErrorKind::kUnavailable, "the client has gone", ErrorSource::kPeer);
+  }
+  if (bytes.empty() || request_.method == "HEAD") co_return Result<void>();
+  c.body_out_ += bytes.size();
+  if (c.chunked_) bytes = fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
+  writing_ = true;
+  auto sent = co_await c.transport_.write_all(std::move(bytes), c.server_.options.stall_timeout);
+  writing_ = false;
+  if (!sent) state_ = State::kBroken;
+  co_return sent;
+}
+
+void HttpExchange::cancel_when_gone() {
+  cancel_when_gone_ = true;
+  // It may have happened already: let the connection look.
+  connection_.changed_.set();
+}
+
+bool HttpExchange::client_gone() const { return connection_.transport_.watch().hung_up(); }
+
+}  // namespace sluice::net
