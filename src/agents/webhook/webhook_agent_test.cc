@@ -1,0 +1,229 @@
+// Against real servers on loopback.
+#include "agents/webhook/webhook_agent.h"
+
+#include <boost/json.hpp>
+#include <gtest/gtest.h>
+
+#include "config/load.h"
+#include "net/http_server.h"
+#include "net/net_fixture.h"
+
+namespace sluice {
+namespace {
+
+using net::test::RawServer;
+using net::test::RawSocket;
+using net::test::ShardThread;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class NoSink : public DeltaSink {
+  void delta(std::string_view) override {}
+};
+
+TurnRequest turn() {
+  TurnRequest request;
+  request.turn = TurnId{42};
+  request.request_id = "r1";
+  request.chat = "c1";
+  auto message = std::make_shared<MessageRow>();
+  message->id = MessageId{7};
+  message->text = "hello";
+  request.messages.push_back(std::move(message));
+  return request;
+}
+
+class WebhookAgentTest : public ::testing::Test {
+ protected:
+  WebhookAgentTest() {
+    thread_.run([this] {
+      client_ = std::make_unique<net::HttpClient>(thread_.shard(), net::HttpClientOptions{});
+      net::HttpServerHooks hooks;
+      hooks.handler = [this](net::HttpExchange& exchange) { return serve(this, &exchange); };
+      server_ = std::make_unique<net::HttpServer>(thread_.shard(), net::HttpServerOptions{},
+                                                  std::move(hooks));
+      port_ = server_->listen_tcp("127.0.0.1", 0)->port;
+    });
+  }
+  ~WebhookAgentTest() override {
+    thread_.run([this] {
+      agent_.reset();
+      client_.reset();
+      server_.reset();
+    });
+  }
+
+  static Task<void> serve(WebhookAgentTest* self, net::HttpExchange* exchange) {
+    self->requests_.push_back(exchange->request());
+    exchange->respond(self->answer_);
+    co_return;
+  }
+  WebhookOptions options(std::uint16_t port) {
+    WebhookOptions options;
+    options.url = "http://127.0.0.1:" + std::to_string(port) + "/agent";
+    return options;
+  }
+  Result<AgentReply> run(WebhookOptions options) {
+    thread_.run([&] {
+      agent_ = *WebhookAgent::make("helper", std::move(options), *client_, thread_.shard());
+    });
+    return again();
+  }
+  Result<AgentReply> again() {
+    return thread_.await<Result<AgentReply>>([this] { return agent_->run(turn(), sink_); });
+  }
+
+  ShardThread thread_;
+  NoSink sink_;
+  std::unique_ptr<net::HttpClient> client_;
+  std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<WebhookAgent> agent_;
+  std::uint16_t port_ = 0;
+  net::HttpResponse answer_ = net::HttpResponse::json(200, R"({"text": "hi there"})");
+  std::vector<net::HttpRequest> requests_;
+};
+
+TEST_F(WebhookAgentTest, PostsTheTurnAndTakesTheAnswer) {
+  const auto reply = run(options(port_));
+  ASSERT_TRUE(reply.has_value()) << reply.error().to_string();
+  EXPECT_EQ(reply->text, "hi there");
+  ASSERT_EQ(requests_.size(), 1u);
+  const net::HttpRequest& post = requests_.front();
+  EXPECT_EQ(post.method, "POST");
+  EXPECT_EQ(post.path, "/agent");
+  EXPECT_EQ(post.content_type(), "application/json");
+  EXPECT_EQ(boost::json::parse(post.body).at("text").as_string(), "hello");
+}
+
+TEST_F(WebhookAgentTest, TellsTurnAttemptAndKeyInHeaders) {
+  ASSERT_TRUE(run(options(port_)).has_value());
+  const net::HttpHeaders& headers = requests_.front().headers;
+  EXPECT_EQ(headers.get("x-sluice-turn"), "42");
+  EXPECT_EQ(headers.get("x-sluice-attempt"), "1");
+  EXPECT_EQ(headers.get("x-request-id"), "r1");
+  EXPECT_TRUE(headers.get("idempotency-key").value_or("").starts_with("42-"));
+  EXPECT_FALSE(headers.contains("authorization"));
+}
+
+TEST_F(WebhookAgentTest, SendsItsTokenAndTheConfiguredHeaders) {
+  WebhookOptions with = options(port_);
+  with.token = config::Secret("s3cret");
+  with.headers = {"X-Team: blue"};
+  ASSERT_TRUE(run(std::move(with)).has_value());
+  EXPECT_EQ(requests_.front().headers.get("authorization"), "Bearer s3cret");
+  EXPECT_EQ(requests_.front().headers.get("x-team"), "blue");
+}
+
+TEST_F(WebhookAgentTest, ARefusedConnectionMayBeTriedAgain) {
+  const std::uint16_t port = port_;
+  thread_.run([this] { server_.reset(); });
+  const auto reply = run(options(port));
+  ASSERT_TRUE(reply.has_error());
+  EXPECT_EQ(reply.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_TRUE(reply.error().retry().allowed());
+}
+
+TEST_F(WebhookAgentTest, ALostAnswerIsNotAskedForAgainByDefault) {
+  RawServer dropping([](RawSocket& socket) { socket.read_until("\r\n\r\n"); });
+  const auto reply = run(options(dropping.port()));
+  ASSERT_TRUE(reply.has_error());
+  EXPECT_EQ(reply.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_FALSE(reply.error().retry().allowed());
+}
+
+TEST_F(WebhookAgentTest, ALostAnswerIsAskedForAgainIfTheAgentIsIdempotent) {
+  RawServer dropping([](RawSocket& socket) { socket.read_until("\r\n\r\n"); });
+  WebhookOptions idempotent = options(dropping.port());
+  idempotent.idempotent = true;
+  const auto reply = run(std::move(idempotent));
+  ASSERT_TRUE(reply.has_error());
+  EXPECT_TRUE(reply.error().retry().allowed());
+}
+
+TEST_F(WebhookAgentTest, AnAgentThatNeverAnswersTimesOut) {
+  RawServer silent([](RawSocket& socket) { socket.read_all(); });
+  WebhookOptions impatient = options(silent.port());
+  impatient.timeout = milliseconds(100);
+  impatient.idempotent = true;
+  const auto reply = run(std::move(impatient));
+  ASSERT_TRUE(reply.has_error());
+  EXPECT_EQ(reply.error().kind(), ErrorKind::kTimeout);
+  EXPECT_TRUE(reply.error().retry().allowed());
+}
+
+TEST_F(WebhookAgentTest, GarbageInPlaceOfHttpIsABadResponse) {
+  RawServer garbage([](RawSocket& socket) {
+    socket.read_until("\r\n\r\n");
+    socket.send("\x16\x03\x01 what is this\r\n\r\n");
+  });
+  const auto reply = run(options(garbage.port()));
+  ASSERT_TRUE(reply.has_error());
+  EXPECT_EQ(reply.error().kind(), ErrorKind::kBadResponse);
+}
+
+TEST_F(WebhookAgentTest, AnAnswerOverTheBoundIsABadResponse) {
+  answer_ = net::HttpResponse::json(200, R"({"text": ")" + std::string(5000, 'x') + R"("})");
+  WebhookOptions small = options(port_);
+  small.response_bytes_max = 1024;
+  const auto reply = run(std::move(small));
+  ASSERT_TRUE(reply.has_error());
+  EXPECT_EQ(reply.error().kind(), ErrorKind::kBadResponse);
+}
+
+TEST_F(WebhookAgentTest, ARedirectIsNotFollowed) {
+  answer_ = net::HttpResponse::text(302, "");
+  answer_.headers.set("Location", "http://127.0.0.1:" + std::to_string(port_) + "/elsewhere");
+  const auto reply = run(options(port_));
+  ASSERT_TRUE(reply.has_error());
+  EXPECT_EQ(reply.error().kind(), ErrorKind::kBadResponse);
+  EXPECT_EQ(requests_.size(), 1u);
+}
+
+TEST_F(WebhookAgentTest, HealthTellsTheLastFailureUntilACallGetsThrough) {
+  answer_ = net::HttpResponse::text(503, "");
+  EXPECT_TRUE(run(options(port_)).has_error());
+  thread_.run([this] { EXPECT_EQ(agent_->health().error().kind(), ErrorKind::kUnavailable); });
+  answer_ = net::HttpResponse::json(200, R"({"text": "hi"})");
+  EXPECT_TRUE(again().has_value());
+  thread_.run([this] { EXPECT_TRUE(agent_->health().has_value()); });
+}
+
+TEST_F(WebhookAgentTest, ItsOwnDeadlineComesBeforeTheTurns) {
+  WebhookOptions slow = options(port_);
+  slow.timeout = seconds(30);
+  ASSERT_TRUE(run(std::move(slow)).has_value());
+  thread_.run([this] { EXPECT_GT(agent_->info().timeout, seconds(30)); });
+}
+
+TEST_F(WebhookAgentTest, RefusesAUrlThatIsNone) {
+  thread_.run([this] {
+    WebhookOptions wrong;
+    wrong.url = "agent.example/turns";
+    const auto made = WebhookAgent::make("helper", wrong, *client_, thread_.shard());
+    ASSERT_TRUE(made.has_error());
+    EXPECT_EQ(made.error().kind(), ErrorKind::kInvalidArgument);
+  });
+}
+
+class NoSecrets : public config::SecretSource {
+ public:
+  std::optional<config::Secret> environment(const std::string&) override { return std::nullopt; }
+  Result<config::Secret> file(const std::string&) override { return Error(ErrorKind::kNotFound); }
+};
+
+TEST(WebhookConfigTest, SaysWhatIsWrongWithUrlAndHeaders) {
+  config::Schema schema;
+  config::Kinds kinds;
+  kinds.add<WebhookOptions>("webhook", "Posts turns to a URL.");
+  schema.instances("agents", "Who answers.", std::move(kinds));
+  NoSecrets secrets;
+  const config::Loaded loaded = config::load(
+      schema, "[agents.w]\nkind = \"webhook\"\nurl = \"ftp://x\"\nheaders = [\"Host: y\"]\n",
+      "test.toml", secrets);
+  EXPECT_FALSE(loaded.config);
+  EXPECT_NE(loaded.to_string().find("url"), std::string::npos) << loaded.to_string();
+  EXPECT_NE(loaded.to_string().find("is set by sluice itself"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice

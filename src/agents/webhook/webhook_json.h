@@ -1,0 +1,32 @@
+#pragma once
+// What goes to a webhook agent and what comes back, as JSON. Pure functions; docs/agents/webhook.md
+// is the protocol.
+
+#include <string>
+
+#include "base/result.h"
+#include "gateway/agent.h"
+#include "net/http_client.h"
+
+namespace sluice {
+
+/// The body of the POST.
+std::string webhook_body(const TurnRequest& request);
+
+/// The same for every attempt of a turn and for no other turn. Turn ids alone would not do: a
+/// restored store, or another daemon, hands them out once more.
+std::string webhook_idempotency_key(const TurnRequest& request);
+
+/// A complete answer, whatever its status. The error says by its kind what to tell the person and
+/// by its retry() whether another attempt may help; with idempotent = false that is only so if the
+/// agent said itself that it did nothing.
+Result<AgentReply> read_webhook_answer(const net::HttpClientResponse& answer, bool idempotent,
+                                       UnixMillis now);
+
+/// No complete answer.
+Error webhook_failure(const net::FetchError& failure, bool idempotent);
+
+/// RFC 9110 10.2.3: seconds, or a date. nullopt for anything else; at most a day.
+std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view value, UnixMillis now);
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+#pragma once
+// The options of kind "webhook". Values.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "config/schema.h"
+#include "config/secret.h"
+#include "gateway/agent.h"
+
+namespace sluice {
+
+struct WebhookOptions {
+  std::string url;  // trusted as written: it may be inside
+  config::Secret token;
+  std::vector<std::string> headers;  // "Name: value"
+  std::chrono::milliseconds timeout{120'000};
+  std::uint64_t response_bytes_max = 4 << 20;  // a reply in JSON may take six times its own size
+  bool idempotent = false;
+  /// kAuto: kRerun if idempotent, else kAsk.
+  enum class Interrupt : std::uint8_t { kAuto, kAsk, kRerun, kFail };
+  Interrupt on_interrupt = Interrupt::kAuto;
+  std::uint32_t max_turns = 16;
+};
+void declare(config::Section<WebhookOptions>& s);
+
+OnInterrupt on_interrupt_of(const WebhookOptions& options);
+
+/// "Name: value" taken apart. kInvalidArgument: not a header, or one that is ours.
+Result<std::pair<std::string, std::string>> parse_extra_header(std::string_view line);
+
+}  // namespace sluice
