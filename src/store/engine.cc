@@ -194,6 +194,11 @@ void SqliteEngine::batch_failed(std::span<const Transaction* const> batch,
   least_epoch_ = newest;
 }
 
+void SqliteEngine::refuse_upto(std::uint64_t epoch, const Error& error) {
+  least_epoch_ = std::max(least_epoch_, epoch + 1);
+  last_batch_error_ = error;
+}
+
 Error SqliteEngine::note_failure(Error error) {
   if (error.kind() == ErrorKind::kDiskFull || error.kind() == ErrorKind::kUnavailable) return error;
   if (!failure_) failure_ = Error(ErrorKind::kStorageFailed, error.context());
@@ -215,9 +220,10 @@ Result<EraseReport> SqliteEngine::erase_person(const std::string& account,
   return report;
 }
 
-Result<std::unique_ptr<BackupJob>> SqliteEngine::begin_backup(const std::string& path) {
+Result<std::unique_ptr<BackupJob>> SqliteEngine::begin_backup(const std::string& path,
+                                                              UnixMillis now) {
   if (failure_) return *failure_;
-  return BackupJob::begin(db_, hash_key_, options_.now, path);
+  return BackupJob::begin(db_, hash_key_, now, path);
 }
 
 Result<CheckReport> SqliteEngine::check() { return check_database(db_, path_); }

@@ -81,7 +81,10 @@ class SqliteEngine {
   /// The same, for a caller whose results must not be seen yet: results[i] belongs to batch[i].
   using ResultSlot = std::optional<Result<Receipt>>;
   void apply(std::span<const Transaction* const> batch, std::span<ResultSlot> results);
-  /// Set once a write or fsync has failed.
+  /// Transactions up to this epoch fail with the error, as after a failed commit: one of them could
+  /// not even be queued.
+  void refuse_upto(std::uint64_t epoch, const Error& error);
+  /// Set once a write or fsync has failed, and after close().
   const std::optional<Error>& failure() const { return failure_; }
 
   enum class Effort : std::uint8_t {
@@ -102,7 +105,7 @@ class SqliteEngine {
   Result<EraseReport> erase_person(const std::string& account, const std::string& sender);
 
   /// A copy that other commits may pass by: step it until it is done (backup.h).
-  Result<std::unique_ptr<BackupJob>> begin_backup(const std::string& path);
+  Result<std::unique_ptr<BackupJob>> begin_backup(const std::string& path, UnixMillis now);
   /// Reads the whole file.
   Result<CheckReport> check();
 
@@ -112,6 +115,7 @@ class SqliteEngine {
   void limit_pages(std::int64_t pages);
   /// Writes what was held back, empties the log, closes. The last call.
   Result<void> close();
+  bool closed() const { return !db_.is_open(); }
 
  private:
   explicit SqliteEngine(StoreOptions options) : options_(std::move(options)) {}

@@ -61,7 +61,7 @@ Result<void> RowWriter::prepare() {
       {&unbury_message_, "DELETE FROM dead_messages WHERE id=?1"},
 
       {&put_turn_,
-       fmt::format("INSERT OR REPLACE INTO turns({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+       fmt::format("INSERT OR REPLACE INTO turns({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                    rows::kTurnColumns)},
       {&remove_turn_, "DELETE FROM turns WHERE id=?1"},
       {&add_history_,
@@ -196,7 +196,7 @@ Result<void> RowWriter::turn(const TurnRow& row) {
   const sqlite::Statement::Bytes messages{row.messages.data(),
                                           row.messages.size() * sizeof(MessageId)};
   return put_turn_.run(row.id, row.lane, row.state, row.attempt, row.started_at, row.not_before,
-                       row.agent, messages);
+                       row.history_from, row.history_after, row.agent, messages);
 }
 
 Result<void> RowWriter::end_message(const MessageEnd& end) {

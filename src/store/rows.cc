@@ -53,8 +53,10 @@ TurnRow read_turn(const sqlite::Statement& s) {
   row.attempt = static_cast<std::uint32_t>(s.integer(3));
   row.started_at = s.time(4);
   row.not_before = s.time(5);
-  row.agent = s.text(6);
-  const std::string_view packed = s.view(7);
+  row.history_from = s.id<HistoryId>(6);
+  row.history_after = s.id<HistoryId>(7);
+  row.agent = s.text(8);
+  const std::string_view packed = s.view(9);
   row.messages.resize(packed.size() / sizeof(MessageId));
   if (!row.messages.empty()) {
     std::memcpy(row.messages.data(), packed.data(), row.messages.size() * sizeof(MessageId));

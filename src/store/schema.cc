@@ -29,7 +29,7 @@ CREATE TABLE message_log(id INTEGER PRIMARY KEY, lane INTEGER, outcome INTEGER, 
   reason TEXT);
 
 CREATE TABLE turns(id INTEGER PRIMARY KEY, lane INTEGER, state INTEGER, attempt INTEGER, started_at INTEGER,
-  not_before INTEGER, agent TEXT, messages BLOB);
+  not_before INTEGER, history_from INTEGER, history_after INTEGER, agent TEXT, messages BLOB);
 
 CREATE TABLE outbox(id INTEGER PRIMARY KEY, lane INTEGER, turn INTEGER, event INTEGER, n INTEGER,
   kind INTEGER, committed_at INTEGER, held_before_ms INTEGER, claimed_by INTEGER, claimed_at INTEGER,
