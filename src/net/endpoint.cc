@@ -43,17 +43,14 @@ Task<Found> look_up(Shard* shard, std::string host, std::uint16_t port) {
 }  // namespace
 
 Result<IpAddress> IpAddress::parse(std::string_view text) {
+  const Error bad(ErrorKind::kInvalidArgument, "not an IP address");
+  if (text.find('\0') != std::string_view::npos) return bad;
   const std::string copy(text);
   IpAddress address;
-  if (inet_pton(AF_INET, copy.c_str(), address.bytes.data()) == 1 && copy.size() == text.size()) {
-    return address;
-  }
+  if (inet_pton(AF_INET, copy.c_str(), address.bytes.data()) == 1) return address;
   address.v4 = false;
-  if (text.find('\0') == std::string_view::npos &&
-      inet_pton(AF_INET6, copy.c_str(), address.bytes.data()) == 1) {
-    return address;
-  }
-  return Error(ErrorKind::kInvalidArgument, "not an IP address");
+  if (inet_pton(AF_INET6, copy.c_str(), address.bytes.data()) == 1) return address;
+  return bad;
 }
 
 std::string IpAddress::to_string() const {

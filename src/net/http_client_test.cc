@@ -176,15 +176,18 @@ TEST_F(HttpClientTest, BoundsTheResponse) {
 }
 
 TEST_F(HttpClientTest, DoesNotReuseAConnectionThatTheServerHasClosed) {
+  std::promise<void> closed[2];
+  int served = 0;
   RawServer server(
-      [](RawSocket& peer) {
+      [&](RawSocket& peer) {
         peer.read_until("\r\n\r\n");
         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         peer.close();
+        closed[served++].set_value();
       },
       2);
   ASSERT_TRUE(get(url_of(server.port(), "/")));
-  EXPECT_TRUE(f_.eventually([&] { return client_->idle() <= 1; }));
+  closed[0].get_future().wait();
   ASSERT_TRUE(get(url_of(server.port(), "/")));
 }
 
@@ -246,6 +249,17 @@ TEST_F(HttpClientTest, ReadsAStreamToItsEnd) {
   });
   EXPECT_EQ(all, "one,two,three");
   EXPECT_EQ(idle(), 1u);
+}
+
+TEST_F(HttpClientTest, ReadsServerSentEvents) {
+  const std::uint16_t port = f_.listen();
+  const std::string all = f_.thread().await<std::string>(
+      [&] { return read_stream(&*client_, &f_.thread().shard(), {.url = url_of(port, "/sse")}); });
+  SseParser parser;
+  std::vector<SseEvent> events;
+  ASSERT_TRUE(parser.put(all, events));
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[2], (SseEvent{"tick", "line\nof 3", "3"}));
 }
 
 TEST_F(HttpClientTest, AStreamThatIsCutOffIsAnError) {

@@ -8,6 +8,7 @@
 
 #include "net/http_server.h"
 #include "net/net_fixture.h"
+#include "net/sse.h"
 #include "runtime/wait.h"
 
 namespace sluice::net::test {
@@ -133,6 +134,13 @@ inline Task<void> HttpServerFixture::handle(HttpServerFixture* self, HttpExchang
     exchange->cancel_when_gone();
     auto sent = co_await exchange->start_stream(HttpResponse::text(200, "begun"));
     co_await self->hold_->wait();
+  } else if (path == "/sse") {
+    auto sent = co_await exchange->start_stream(sse_response());
+    for (int i = 1; i <= 3 && sent; ++i) {
+      sent = co_await exchange->write(
+          format_sse({"tick", "line\nof " + std::to_string(i), std::to_string(i)}));
+      if (sent) sent = co_await exchange->write(std::string(kSseHeartbeat));
+    }
   } else if (path == "/flood") {
     auto sent = co_await exchange->start_stream(HttpResponse::text(200, ""));
     while (sent) sent = co_await exchange->write(std::string(64 * 1024, 'x'));

@@ -1,6 +1,8 @@
 #include "net/http_server.h"
 
 #include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/resource.h>
 
 #include "net/http_server_fixture.h"
 
@@ -322,6 +324,55 @@ TEST(HttpServerTest, TurnsAwayConnectionsOverItsBound) {
   a.send(kGet);
   EXPECT_THAT(a.read_response(), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(f.stats().refused_connections, 1u);
+}
+
+Task<bool> sleep_once(Loop* loop) {
+  co_await sleep_for(*loop, 1ns);
+  co_return true;
+}
+
+TEST(HttpServerTest, WaitsForADescriptorWhenTheyHaveRunOut) {
+  HttpServerFixture f({.accept_backoff = 5ms});
+  RawSocket client = RawSocket::connect(f.listen());
+  ASSERT_TRUE(f.eventually([&] { return f.stats_now().connections == 1; }));
+  // UBSan opens a pipe when it first sees a class, which it could not do later.
+  f.thread().await<bool>([&] { return sleep_once(&f.thread().shard()); });
+  RawSocket waiting(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int next = ::dup(client.fd());
+  ::close(next);
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{static_cast<rlim_t>(next), before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  ::getpeername(client.fd(), reinterpret_cast<sockaddr*>(&address), &size);
+  ::connect(waiting.fd(), reinterpret_cast<sockaddr*>(&address), size);
+  const bool reported = f.eventually([&] { return !f.errors().empty(); });
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(reported);
+  EXPECT_THAT(f.errors()[0], HasSubstr("accept: Too many open files"));
+  waiting.send(kGet);
+  EXPECT_THAT(waiting.read_response(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(HttpServerTest, GivesASlowBodyMoreTimeAsItComes) {
+  // A second for each byte: three bytes are worth more than the whole test.
+  HttpServerFixture f({.body_timeout = 30ms, .body_min_rate = 1});
+  RawSocket client = RawSocket::connect(f.listen());
+  client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabc");
+  pollfd readable{client.fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&readable, 1, 100), 0) << "cut off too early";
+  client.send("d");
+  EXPECT_THAT(client.read_response(), EndsWith("abcd"));
+}
+
+TEST(HttpServerTest, SkipsEmptyLinesBetweenRequests) {
+  HttpServerFixture f;
+  RawSocket client = RawSocket::connect(f.listen());
+  client.send(std::string("\r\n\r\n") + kGet + "\r\n" + kGet);
+  EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(client.read_response(), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST(HttpServerTest, ServesWhileTwoThousandConnectionsIdle) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include "net/http_client.h"
@@ -142,6 +143,29 @@ TEST_F(TlsTest, DropsAClientThatDoesNotSpeakTls) {
   client.read_all();
   EXPECT_EQ(f_.started, 0);
   EXPECT_THAT(f_.errors(), ::testing::Contains(HasSubstr("TLS handshake")));
+}
+
+/// Whether a client that speaks TLS 1.2 at most gets through.
+bool old_client_connects(std::uint16_t port) {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+  SSL* ssl = SSL_new(context);
+  test::RawSocket socket = test::RawSocket::connect(port);
+  SSL_set_fd(ssl, socket.fd());
+  const bool connected = SSL_connect(ssl) == 1;
+  SSL_free(ssl);
+  SSL_CTX_free(context);
+  return connected;
+}
+
+TEST_F(TlsTest, KeepsToTheLeastVersion) {
+  const auto tolerant = listen(files_);
+  TlsServerFiles strict_files = files_;
+  strict_files.min_version = TlsVersion::k1_3;
+  const auto strict = listen(strict_files);
+  ASSERT_TRUE(tolerant && strict);
+  EXPECT_TRUE(old_client_connects(tolerant->port));
+  EXPECT_FALSE(old_client_connects(strict->port));
 }
 
 TEST_F(TlsTest, StreamsAndStopsWellFormed) {
