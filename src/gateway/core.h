@@ -135,9 +135,10 @@ struct Core {
 
   /// Interrupted turns that wait for the person's decision (C13), by lane.
   std::multimap<LaneId, OpenTurn> asking;
-  /// Lanes whose first reopened turn is a suspect, the one with the fewest attempts first; only the
-  /// first may run (C14).
+  /// Lanes that have a suspect to run, the one with the fewest attempts first; they run one at a
+  /// time (C14).
   std::deque<LaneId> suspects;
+  LaneId suspect_running;  // or queued for its slot
 
   /// Lets the lane do what it can now; evicts it if that is nothing. The lane may be gone
   /// afterwards.

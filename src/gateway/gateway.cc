@@ -156,14 +156,37 @@ void Gateway::recover(Recovered recovered) {
     // Every account that has something to send, and every one that will be registered (C30).
     restored_reason_ =
         recovered.restored_reason.empty() ? "the store was restored" : recovered.restored_reason;
-    for (auto& [name, account] : core_.accounts) {
-      if (account->row.state == AccountState::kActive) {
-        core_.tasks.spawn("hold",
-                          outbox_.set_state(account.get(), AccountState::kHeld, restored_reason_));
-      }
-    }
+    core_.tasks.spawn("hold", hold_all());
   }
+  look_at_disk();
   core_.tasks.spawn("housekeeping", housekeeping());
+}
+
+Task<void> Gateway::hold_all() {
+  std::vector<Account*> all;
+  for (auto& [name, account] : core_.accounts) {
+    if (account->row.state == AccountState::kActive) all.push_back(account.get());
+  }
+  // In effect before the first commit; on disk in one.
+  Transaction transaction;
+  for (Account* account : all) {
+    account->row.held_ms = core_.held_ms(*account);
+    account->row.state = AccountState::kHeld;
+    account->row.reason = restored_reason_;
+    account->row.since = core_.now();
+    transaction.changes.accounts.push_back(account->row);
+  }
+  // From here on the accounts' own states say it.
+  transaction.changes.marks.emplace_back("restored_accepted", "1");
+  const Transaction whole = std::move(transaction);
+  co_await core_.commit_surely(nullptr, [whole] { return whole; });
+}
+
+void Gateway::look_at_disk() {
+  if (!free_disk_bytes_) return;
+  const bool low = free_disk_bytes_() < core_.options.disk_low_bytes;
+  if (low != core_.disk_low) core_.log.warn("disk_low", {{"low", low}});
+  core_.disk_low = low;
 }
 
 Result<void> Gateway::add_agent(std::unique_ptr<Agent> agent) {
@@ -194,6 +217,10 @@ Task<Result<void>> Gateway::register_channel(std::unique_ptr<Channel> channel) {
     co_return started.error().within("channel \"" + name + "\"");
   }
   core_.log.info("channel_registered", {{"account", name}, {"kind", account.channel->info().kind}});
+  if (!restored_reason_.empty() && account.row.state == AccountState::kActive &&
+      account.row.since.ms == 0) {
+    co_await outbox_.set_state(&account, AccountState::kHeld, restored_reason_);
+  }
   resume_account(account);
   co_return Result<void>();
 }
@@ -209,7 +236,7 @@ void Gateway::resume_account(Account& account) {
     lane->busy = false;
     turns_.recover(*lane, std::move(turn));
   }
-  turns_.start_suspects();
+  lanes_.start_suspects();
   std::vector<LaneId> ids;
   lanes_.for_each([&](Lane& lane) {
     if (lane.account == &account) ids.push_back(lane.id);
@@ -352,11 +379,7 @@ Task<std::size_t> Gateway::stop(MonoTime deadline) {
 Task<void> Gateway::housekeeping() {
   for (int n = 1;; ++n) {
     co_await sleep_for(core_.loop, kHousekeeping);
-    if (free_disk_bytes_) {
-      const bool low = free_disk_bytes_() < core_.options.disk_low_bytes;
-      if (low != core_.disk_low) core_.log.warn("disk_low", {{"low", low}});
-      core_.disk_low = low;
-    }
+    look_at_disk();
     if (n % kQuestionsEvery == 0) turns_.expire_questions();
   }
 }

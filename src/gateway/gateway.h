@@ -134,6 +134,8 @@ class Gateway {
  private:
   class Host;
   Task<void> housekeeping();
+  void look_at_disk();
+  Task<void> hold_all();
   void resume_account(Account& account);
   Lane* lane_of(LaneId id) { return lanes_.active(id); }
 

@@ -319,7 +319,10 @@ void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
   const AccountOptions& options = account.channel->account();
   const auto agent = core_.agents.find(options.agent);
   const bool gap = row->order != 0 && next != 0 && row->order > next;
-  const bool may_start = alone && row->kind == MessageKind::kTurn &&
+  // What may be too old goes the long way, where its age is looked at (C24).
+  const UnixMillis since = row->sent_at.ms != 0 ? row->sent_at : row->accepted_at;
+  const bool fresh = row->accepted_at - since < core_.options.expire_inbound;
+  const bool may_start = alone && fresh && row->kind == MessageKind::kTurn &&
                          options.mode != LaneMode::kCollect && !gap &&
                          agent != core_.agents.end() && lanes_.can_start_at_once(lane) &&
                          !mutant(Mutant::kAttemptChargedLate);

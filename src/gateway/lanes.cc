@@ -169,18 +169,22 @@ std::vector<Waiting> Lanes::take(Lane& lane) {
   while (!lane.waiting.empty() && taken.size() < most) {
     const Waiting& front = lane.waiting.front();
     if (!front.committed || front.editing || (front.command && !taken.empty())) break;
-    taken.push_back(take_one(lane));
+    taken.push_back(take(lane, front.id));
     if (taken.front().command) break;
   }
   lane.first_arrival = lane.last_arrival;
   return taken;
 }
 
-Waiting Lanes::take_one(Lane& lane) {
-  const Waiting front = lane.waiting.front();
-  if (front.order != 0 && !front.late) core_.head(lane).next_order = front.order + 1;
-  lane.waiting.pop_front();
-  return front;
+Waiting Lanes::take(Lane& lane, MessageId id) {
+  const auto at = std::find_if(lane.waiting.begin(), lane.waiting.end(),
+                               [id](const Waiting& w) { return w.id == id; });
+  SLUICE_ASSERT(at != lane.waiting.end());
+  const Waiting taken = *at;
+  lane.waiting.erase(at);
+  std::int64_t& next = core_.head(lane).next_order;
+  if (taken.order != 0 && !taken.late) next = std::max(next, taken.order + 1);
+  return taken;
 }
 
 bool Lanes::wants_slot(Lane& lane) {
@@ -191,10 +195,7 @@ bool Lanes::wants_slot(Lane& lane) {
   if (too_far_ahead(lane)) return false;
   if (!lane.reopened.empty()) {
     const OpenTurn& open = lane.reopened.front();
-    if (open.suspect && !mutant(Mutant::kSuspectsTogether) &&
-        (core_.suspects.empty() || core_.suspects.front() != lane.id)) {
-      return false;
-    }
+    if (open.suspect && core_.suspect_running && !mutant(Mutant::kSuspectsTogether)) return false;
     const milliseconds wait = open.row.not_before - core_.now();
     if (wait.count() > 0) {
       core_.loop.arm(lane, core_.loop.now() + wait);
@@ -221,6 +222,7 @@ void Lanes::pump(Lane& lane) {
   }
   if (!lane.reopened.empty()) {
     const OpenTurn& open = lane.reopened.front();
+    if (open.suspect) core_.suspect_running = lane.id;
     enqueue(lane, open.taken.empty() ? 0 : open.taken.front().person, open.row.agent);
   } else if (lane.waiting.front().command) {
     lane.busy = true;
@@ -245,10 +247,18 @@ void Lanes::grant_slots() {
 }
 
 void Lanes::suspect_done(LaneId id) {
-  if (core_.suspects.empty()) return;
-  std::erase(core_.suspects, id);
-  if (core_.suspects.empty()) return;
-  if (Lane* next = active(core_.suspects.front())) pump(*next);
+  core_.suspect_running = LaneId{};
+  const auto at = std::find(core_.suspects.begin(), core_.suspects.end(), id);
+  if (at != core_.suspects.end()) core_.suspects.erase(at);
+  start_suspects();
+}
+
+void Lanes::start_suspects() {
+  // Each is asked in order; the first that can go holds the others back.
+  const std::deque<LaneId> all = core_.suspects;
+  for (LaneId id : all) {
+    if (Lane* lane = active(id)) pump(*lane);
+  }
 }
 
 void Lanes::evict_if_idle(Lane& lane) {

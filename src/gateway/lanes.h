@@ -37,11 +37,12 @@ class Lanes {
   bool can_start_at_once(const Lane& lane) const;
   /// Moves the messages of the next turn out of the queue.
   std::vector<Waiting> take(Lane& lane);
-  Waiting take_one(Lane& lane);
+  Waiting take(Lane& lane, MessageId id);
 
   void pump(Lane& lane);
   void grant_slots();
   void suspect_done(LaneId id);
+  void start_suspects();
   std::size_t active_count() const { return lanes_.size(); }
   template <class F>
   void for_each(F&& f) {

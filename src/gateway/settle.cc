@@ -41,6 +41,10 @@ Settlement settle(const PartRow& part, const SendOutcome& outcome, const Capabil
     s.row.not_before = when;
   };
   const auto refused = [&] {
+    if (mutant(Mutant::kRefusedHoldsLane)) {
+      again(now + std::chrono::hours(1));
+      return;
+    }
     s.row.outcome = PartOutcome::kDead;
     s.drop_rest_of_reply = !mutant(Mutant::kPartsOutOfOrder);
   };

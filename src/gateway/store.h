@@ -79,6 +79,9 @@ struct TurnRow {
   std::vector<MessageId> messages;  // what it answers, in order
   UnixMillis started_at;            // of the first attempt
   UnixMillis not_before;            // for kRetry
+  // The stretch of the conversation's log that every attempt sees, whatever happens meanwhile (C12).
+  HistoryId history_from;
+  HistoryId history_after;
 };
 
 enum class PartKind : std::uint8_t {

@@ -128,16 +128,23 @@ std::string TurnRequest::text() const {
   return all;
 }
 
+TurnRow Turns::new_turn(Lane& lane) {
+  TurnRow row;
+  row.id = TurnId{core_.next_id()};
+  row.lane = lane.id;
+  row.agent = lane.account->channel == nullptr ? std::string() : lane.account->channel->account().agent;
+  row.started_at = core_.now();
+  row.history_from = lane.committed_head;
+  row.history_after = core_.head(lane).session_start;
+  return row;
+}
+
 TurnRow Turns::prepare(Lane& lane, const Waiting& message) {
   lane.busy = true;
   lane.running = std::make_unique<RunningTurn>(core_.loop);
   RunningTurn& running = *lane.running;
-  running.row.id = TurnId{core_.next_id()};
-  running.row.lane = lane.id;
-  running.row.agent =
-      lane.account->channel == nullptr ? std::string() : lane.account->channel->account().agent;
+  running.row = new_turn(lane);
   running.row.messages = {message.id};
-  running.row.started_at = core_.now();
   running.since = core_.loop.now();
   return running.row;
 }
@@ -149,7 +156,7 @@ void Turns::abandon(Lane& lane) {
 }
 
 void Turns::run_accepted(Lane& lane, std::shared_ptr<const MessageRow> message) {
-  lane.running->taken = {lanes_.take_one(lane)};
+  lane.running->taken = {lanes_.take(lane, message->id)};
   Messages messages;
   messages.push_back(std::move(message));
   core_.tasks.spawn("turn", run(&lane, std::move(messages), true));
@@ -183,11 +190,7 @@ void Turns::start(Lane& lane) {
     core_.counters.turns_retried.add();
   } else {
     running.taken = lanes_.take(lane);
-    running.row.id = TurnId{core_.next_id()};
-    running.row.lane = lane.id;
-    running.row.agent =
-        lane.account->channel == nullptr ? std::string() : lane.account->channel->account().agent;
-    running.row.started_at = core_.now();
+    running.row = new_turn(lane);
     for (const Waiting& w : running.taken) running.row.messages.push_back(w.id);
   }
   core_.tasks.spawn("turn", run(&lane, {}, false));
@@ -298,8 +301,8 @@ Task<bool> Turns::drop_expired(Lane* lane, Messages* messages) {
 }
 
 Task<Result<std::vector<HistoryRow>>> Turns::load_history(Lane* lane) {
-  const HistoryId from = lane->committed_head;
-  const HistoryId after = core_.head(*lane).session_start;
+  const HistoryId from = lane->running->row.history_from;
+  const HistoryId after = lane->running->row.history_after;
   if (from.value == 0 || from <= after) co_return std::vector<HistoryRow>();
   // Our own remarks take lines too; with this much slack they don't push words out of the window.
   const std::size_t most = core_.options.history_messages;
@@ -733,13 +736,6 @@ void Turns::recover(Lane& lane, OpenTurn open) {
   core_.suspects.insert(at, lane.id);
 }
 
-void Turns::start_suspects() {
-  const std::deque<LaneId> all = core_.suspects;
-  for (LaneId id : all) {
-    if (Lane* lane = lanes_.active(id)) core_.pump(*lane);
-  }
-}
-
 Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, std::string reason,
                            std::string notice) {
   lane->running = std::make_unique<RunningTurn>(core_.loop);
@@ -824,6 +820,9 @@ bool Turns::decide_asking(Lane& lane, OpenTurn::Decision decision) {
   open.row.state = TurnState::kRetry;
   open.row.not_before = UnixMillis{};
   open.decision = decision;
+  // It may be what killed us: it runs as a suspect (C14).
+  open.suspect = decision == OpenTurn::Decision::kRun;
+  if (open.suspect) core_.suspects.push_back(lane.id);
   lane.reopened.push_back(std::move(open));
   core_.pump(lane);
   return true;

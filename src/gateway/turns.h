@@ -32,8 +32,6 @@ class Turns {
 
   /// An interrupted turn at start: run again, ask, or fail (C13, C14).
   void recover(Lane& lane, OpenTurn open);
-  /// Starts the suspects, one at a time.
-  void start_suspects();
   /// The person's decision about an interrupted turn. False if none waits.
   bool decide_asking(Lane& lane, OpenTurn::Decision decision);
   /// A turn that was asked about before the restart still is.
@@ -53,6 +51,7 @@ class Turns {
     std::optional<ResponseMeta> meta;
   };
 
+  TurnRow new_turn(Lane& lane);
   Task<void> run(Lane* lane, Messages messages, bool on_disk);
   Task<void> run_command(Lane* lane);
   Task<Result<Messages>> load(Lane* lane);

@@ -1,0 +1,106 @@
+#pragma once
+// World: one seeded run of the real core on the real store over the lossy disk, with everything around it
+// simulated: people, platforms, agents, clocks, crashes. The same seed replays exactly.
+//
+// A run has two phases. In the storm everything may fail and the process dies a few times; in the calm
+// nothing new fails, and all that was accepted must come to an end that somebody can see. Then the
+// checkers compare what the outside saw with what the store says.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gateway/gateway.h"
+#include "observe/memory_logger.h"
+#include "sim/lossy_vfs.h"
+#include "sim/outside.h"
+#include "sim/sim_agent.h"
+#include "sim/sim_channel.h"
+#include "sim/stepped_store.h"
+
+namespace sluice::sim {
+
+class SimClock : public Clock {
+ public:
+  MonoTime now() override { return mono; }
+  UnixMillis wall() override { return UnixMillis{mono.ns / 1'000'000 + offset_ms}; }
+  MonoTime mono;
+  std::int64_t offset_ms = 1'800'000'000'000;
+};
+
+/// One life of the daemon.
+struct Process {
+  Process(Clock& clock, std::uint64_t seed) : loop(clock, seed), tasks(loop) {}
+  Loop loop;
+  Metrics metrics;
+  MemoryLogger log;
+  std::unique_ptr<SteppedStore> store;
+  std::unique_ptr<Gateway> gateway;
+  std::vector<SimChannel*> channels;
+  TaskGroup tasks;
+  bool storage_failed = false;
+};
+
+struct WorldReport {
+  std::vector<Violation> violations;
+  std::map<std::string, std::uint64_t> situations;
+  std::uint64_t steps = 0;
+  std::uint64_t trace = 0;  // hash of every choice; equal for equal seeds
+  int crashes = 0;
+  int acknowledged = 0;
+};
+
+class World {
+ public:
+  World(std::uint64_t seed, bool verbose);
+  ~World();
+  WorldReport run();
+
+ private:
+  // script.cc: who exists and what they send.
+  void write_script();
+  void add_event(int n, const std::string& account, const std::string& chat, const std::string& person,
+                 const std::string& word, std::int64_t at_ms);
+  // world.cc: life and death.
+  bool boot();
+  void crash(bool power_loss);
+  bool step();
+  void deliver_due();
+  void maybe_strike();
+  void operate();
+  bool at_rest();
+  void run_until_rest();
+  void observe_call(const AgentCall& call);
+  void observe_send(const std::string& account, const SendRequest& request);
+  void trace(std::uint64_t what) { trace_ = (trace_ ^ what) * 0x100000001b3u; }
+  SimChannel* channel(const std::string& account);
+
+  const std::uint64_t seed_;
+  const bool verbose_;
+  Random random_;
+  SimClock clock_;
+  LossyDisk disk_;
+  CoreOptions options_;
+  Outside outside_;
+  std::vector<ChannelInfo> accounts_;
+  std::map<std::string, AccountOptions> account_options_;
+  std::unique_ptr<Process> process_;
+  std::string identity_ = "machine-1";
+  int crashes_left_ = 0;
+  int deaths_by_poison_ = 0;
+  int crashes_ = 0;
+  bool sync_fault_pending_ = false;
+  std::uint64_t faults_seen_ = 0;
+  MonoTime next_operation_;
+  MonoTime disk_low_since_;
+  std::uint64_t steps_ = 0;
+  std::uint64_t trace_ = 0xcbf29ce484222325u;
+};
+
+/// checkers.cc: what must hold at rest, each under the name of its sentence.
+void check_at_rest(Outside& outside, StoreReader& reader, const std::vector<ChannelInfo>& channels,
+                   Gateway& gateway);
+void check_erasure(Outside& outside, SqliteEngine& engine, LossyDisk& disk, const std::string& account,
+                   const std::string& person);
+
+}  // namespace sluice::sim
