@@ -1,0 +1,122 @@
+#include "channels/http/channel.h"
+
+#include <utility>
+
+#include "channels/http/face.h"
+#include "channels/http/render.h"
+#include "channels/http/requests.h"
+
+namespace sluice::http {
+namespace {
+
+constexpr std::uint64_t kSmallBody = 4 << 10;  // bytes, where a body has nothing to say
+
+Error not_registered() {
+  return Error(ErrorKind::kUnavailable, "this account is not in service", ErrorSource::kSelf,
+               Retry::after(std::chrono::seconds(5)));
+}
+
+/// A body is JSON, said so, and not compressed.
+bool wrong_content(const net::HttpRequest& request) {
+  const auto length = request.headers.get("content-length");
+  const bool body = request.headers.contains("transfer-encoding") || (length && *length != "0");
+  const auto encoding = request.headers.get("content-encoding");
+  return body && (request.content_type() != "application/json" ||
+                  (encoding && !net::equal_ignoring_case(*encoding, "identity")));
+}
+
+}  // namespace
+
+HttpMount::HttpMount(net::Router& router, Authenticator& authenticator, std::string_view prefix)
+    : authenticator_(authenticator) {
+  const std::string base(prefix);
+  const std::string chat = base + "/conversations/{chat}";
+  add(router, "POST", chat + "/messages", &post_messages);
+  add(router, "DELETE", chat + "/messages/{id}", &delete_message);
+  add(router, "POST", chat + "/stop", &post_stop);
+  add(router, "GET", chat + "/events", &get_events);
+  add(router, "GET", chat + "/history", &get_history);
+  add(router, "GET", base + "/messages/{id}", &get_message);
+}
+
+void HttpMount::add(net::Router& router, std::string_view method, const std::string& path,
+                    Serve serve) {
+  net::RouteOptions options;
+  const bool posts_messages = serve == &post_messages;
+  options.gate = [this, posts_messages](const net::HttpRequest& request) {
+    net::GateDecision decision = gate(request);
+    if (!decision.refusal) {
+      decision.body_limit = posts_messages ? face_->options.body_max : kSmallBody;
+    }
+    return decision;
+  };
+  // Not a coroutine: it only makes one, whose parameters are its own.
+  auto handler = [this, serve](net::HttpExchange& exchange) {
+    return run(face_, serve, &authenticator_, &exchange);
+  };
+  router.add(method, path, std::move(handler), std::move(options));
+}
+
+Task<void> HttpMount::run(std::shared_ptr<Face> face, Serve serve, Authenticator* authenticator,
+                          net::HttpExchange* exchange) {
+  if (face == nullptr) {  // it went while the body came
+    exchange->respond(problem_of(not_registered()));
+    co_return;
+  }
+  const InRequest running(face);
+  co_await serve(face, authenticator, exchange);
+}
+
+net::GateDecision HttpMount::gate(const net::HttpRequest& request) const {
+  using net::GateDecision;
+  if (face_ == nullptr) return GateDecision::refuse(problem_of(not_registered()));
+  Result<Caller> caller = authenticator_.identify(request);
+  if (!caller) return GateDecision::refuse(problem_of(caller.error()));
+  if (wrong_content(request)) {
+    return GateDecision::refuse(
+        net::HttpResponse::problem(415, "unsupported-media-type", "Send JSON",
+                                   "the body must be application/json, without content encoding"));
+  }
+  GateDecision decision;
+  decision.context = std::move(*caller);
+  return decision;
+}
+
+HttpChannel::HttpChannel(std::string name, std::string kind, HttpChannelOptions options,
+                         HttpMount& mount, Metrics& metrics)
+    : info_{std::move(name), std::move(kind),
+            Capabilities{.pull = true, .own_face = true, .streaming = true}},
+      options_(std::move(options)),
+      mount_(mount),
+      metrics_(metrics) {}
+
+HttpChannel::~HttpChannel() {
+  leave();
+  // Requests that were cut off find this when they go on.
+  if (face_ != nullptr) face_->host = nullptr;
+}
+
+Task<Result<void>> HttpChannel::start(ChannelHost& host) {
+  if (mount_.face_ != nullptr) {
+    co_return Error(ErrorKind::kConflict,
+                    "\"" + mount_.face_->account + "\" is served at the same place");
+  }
+  face_ = std::make_shared<Face>(host, info_.name, options_, metrics_);
+  mount_.face_ = face_;
+  co_return Result<void>();
+}
+
+void HttpChannel::leave() {
+  if (face_ == nullptr) return;
+  if (mount_.face_ == face_) mount_.face_ = nullptr;
+  face_->stopping = true;
+  face_->arrivals.pulse();
+  face_->streams.for_each([](StreamBase& stream) { stream.wake(); });
+}
+
+Task<void> HttpChannel::stop() {
+  leave();
+  while (face_ != nullptr && face_->requests > 0) co_await face_->changed.wait();
+}
+
+}  // namespace sluice::http

@@ -1,0 +1,77 @@
+#pragma once
+// Channel "http" and "cli": people talk to agents through our own API (docs/http-api.md): they post
+// messages, and read the durable log of their conversations as server-sent events. Replies are
+// pulled from that log, so there are no sends: the turn's commit is the delivery (C18).
+//
+// HttpMount is the place on a server where the channel's requests arrive; app/ makes one for each
+// account, before its server listens, and it answers 503 while no channel is registered there.
+// HttpChannel is the account itself; the gateway owns it from register_channel on.
+//
+// Lifetime, from the inside out: the gateway (its feeds and store) outlives the server, because a
+// request may outlive the channel; mount and authenticator outlive the server too, and the mount
+// its channel. Shard-confined.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "channels/http/auth.h"
+#include "channels/http/options.h"
+#include "gateway/channel.h"
+#include "net/router.h"
+#include "observe/metrics.h"
+
+namespace sluice::http {
+
+struct Face;
+
+class HttpMount {
+ public:
+  /// Adds the routes below prefix to the router:
+  ///   POST   /v1/conversations/{chat}/messages
+  ///   DELETE /v1/conversations/{chat}/messages/{id}
+  ///   POST   /v1/conversations/{chat}/stop
+  ///   GET    /v1/conversations/{chat}/events
+  ///   GET    /v1/conversations/{chat}/history
+  ///   GET    /v1/messages/{id}
+  /// Callers are identified before a body is read. Host and Origin are the router's own gate's.
+  HttpMount(net::Router& router, Authenticator& authenticator, std::string_view prefix = "/v1");
+  HttpMount(const HttpMount&) = delete;
+  HttpMount& operator=(const HttpMount&) = delete;
+
+ private:
+  friend class HttpChannel;
+  using Serve = Task<void> (*)(std::shared_ptr<Face>, Authenticator*, net::HttpExchange*);
+  void add(net::Router& router, std::string_view method, const std::string& path, Serve serve);
+  static Task<void> run(std::shared_ptr<Face> face, Serve serve, Authenticator* authenticator,
+                        net::HttpExchange* exchange);
+  net::GateDecision gate(const net::HttpRequest& request) const;
+
+  Authenticator& authenticator_;
+  std::shared_ptr<Face> face_;  // null while no channel is registered
+};
+
+class HttpChannel : public Channel {
+ public:
+  /// kind: "http" or "cli". One channel at a time on a mount; start() is kConflict otherwise.
+  HttpChannel(std::string name, std::string kind, HttpChannelOptions options, HttpMount& mount,
+              Metrics& metrics);
+  ~HttpChannel() override;
+
+  const ChannelInfo& info() const override { return info_; }
+  const AccountOptions& account() const override { return options_; }
+  Task<Result<void>> start(ChannelHost& host) override;
+  /// New requests get 503, streams end, and what was posted is answered.
+  Task<void> stop() override;
+
+ private:
+  void leave();
+
+  const ChannelInfo info_;
+  const HttpChannelOptions options_;
+  HttpMount& mount_;
+  Metrics& metrics_;
+  std::shared_ptr<Face> face_;
+};
+
+}  // namespace sluice::http

@@ -1,0 +1,102 @@
+#pragma once
+// Follower: one reader of one conversation. Sends the durable log from where the reader left off,
+// each line once and in order, then what is live; between the two there is neither a hole nor a
+// repetition, however often the reader lags or comes back.
+//
+// Shard-confined; lives in its request. It subscribes to the feed and notes the log's head in one
+// step: lines up to there are read from the store, later ones are told by the feed. Deltas are put
+// in order by (turn, attempt, offset): whenever the next one does not continue what this connection
+// has sent, a reset says so first.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "channels/http/face.h"
+#include "gateway/feed.h"
+#include "gateway/store.h"
+
+namespace sluice::http {
+
+/// Where events go. write() resolves when there is room for more: a slow reader slows its follower
+/// and nobody else. An error: the reader has gone.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual Task<Result<void>> write(std::string bytes) = 0;
+};
+
+/// Where a reader wants to begin.
+struct Start {
+  enum class From : std::uint8_t {
+    kRecent,  // the newest kRecentLines lines
+    kAfter,   // behind the line `after`; 0: from the beginning
+    kLatest,  // only what comes
+  };
+  From from = From::kRecent;
+  HistoryId after;
+};
+
+class Follower : public StreamBase {
+ public:
+  static constexpr std::size_t kRecentLines = 100;
+  static constexpr std::size_t kChunkLines = 64;          // read and sent at once
+  static constexpr std::size_t kChunkBytes = 256 * 1024;  // of text; a longer line goes by itself
+  static constexpr Duration kHeartbeat = std::chrono::seconds(15);
+  /// How often a conversation that nobody has written in yet is looked for, beside the hints of
+  /// this account's own posts: the operator may send something too.
+  static constexpr Duration kLookAgain = std::chrono::seconds(2);
+
+  /// still_allowed is asked at every heartbeat; may be empty. sink outlives the follower.
+  Follower(std::shared_ptr<Face> face, EventSink& sink, std::string chat, Start start,
+           std::function<bool()> still_allowed = {});
+  ~Follower() override;
+
+  /// Until the reader goes, the channel stops, or the store can't be read. The reader may come back
+  /// with the last id it saw. Cancelled by destruction.
+  Task<void> run();
+
+ private:
+  enum class Next : std::uint8_t { kEnd, kAgain };
+  /// What this connection has sent of the running reply.
+  struct Preview {
+    TurnId turn;
+    std::uint32_t attempt = 0;
+    std::uint64_t sent = 0;  // bytes of the attempt's text
+    std::string tail;        // the beginning of a code point whose end has not come
+    bool broken = false;     // it is not UTF-8: not shown any further
+  };
+
+  void wake() override;
+  Task<bool> put(std::string bytes);
+  Task<bool> tick(MonoTime now);
+  Task<bool> find_lane();
+  Task<bool> choose_start(HistoryId head);
+  Task<bool> send_log(HistoryId head);
+  Task<Result<std::vector<HistoryRow>>> read(HistoryId from, HistoryId after, std::size_t lines);
+  Task<Next> follow_live();
+  std::string show(const FeedDelta& delta);
+  std::string show(const FeedReset& reset);
+  void forget_preview_of(const HistoryRow& line);
+
+  const std::shared_ptr<Face> face_;
+  EventSink& sink_;
+  Store& store_;
+  Feeds& feeds_;
+  const std::string chat_;
+  std::optional<Start> start_;  // until it has been chosen
+  const std::function<bool()> still_allowed_;
+
+  LaneId lane_;
+  std::unique_ptr<Feeds::Subscription> feed_;
+  HistoryId sent_;  // every line up to here has been dealt with
+  Preview preview_;
+  bool snapshot_ = false;  // the next delta is what the attempt had streamed before we subscribed
+  MonoTime next_tick_;
+};
+
+}  // namespace sluice::http

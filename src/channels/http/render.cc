@@ -1,0 +1,237 @@
+#include "channels/http/render.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "gateway/gateway.h"
+
+namespace sluice::http {
+namespace {
+
+void append_number(std::string& out, std::string_view name, std::int64_t value) {
+  fmt::format_to(std::back_inserter(out), ",\"{}\":{}", name, value);
+}
+
+void append_text(std::string& out, std::string_view name, std::string_view value) {
+  fmt::format_to(std::back_inserter(out), ",\"{}\":", name);
+  append_json(out, value);
+}
+
+/// A moment, or null if it has not come.
+void append_time(std::string& out, std::string_view name, UnixMillis at) {
+  if (at.ms != 0) {
+    append_number(out, name, at.ms);
+  } else {
+    fmt::format_to(std::back_inserter(out), ",\"{}\":null", name);
+  }
+}
+
+std::string_view part_kind(PartKind kind) {
+  constexpr std::array<std::string_view, 4> kNames = {"reply", "notice", "answer", "send"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+void append_part(std::string& out, const MessageLife::Part& part) {
+  fmt::format_to(std::back_inserter(out), "{{\"part\":{},\"n\":{},\"kind\":\"{}\",\"tries\":{}",
+                 part.row.id.value, part.row.n, part_kind(part.row.kind), part.row.tries);
+  append_time(out, "committed_at", part.row.committed_at);
+  append_time(out, "claimed_at", part.row.claimed_at);
+  append_text(out, "status",
+              part.settled               ? sluice::to_string(part.settled->outcome)
+              : part.row.claimed_by != 0 ? "sending"
+                                         : "waiting");
+  if (part.settled) {
+    append_time(out, "settled_at", part.settled->at);
+    if (!part.settled->reason.empty()) append_text(out, "reason", part.settled->reason);
+  }
+  out += '}';
+}
+
+struct Problem {
+  int status;
+  std::string_view slug;
+  std::string_view title;
+  int retry_after;  // seconds, if the error does not say; 0: trying again does not help
+};
+
+Problem problem_for(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kInvalidArgument:
+      return {400, "invalid-request", "The request is not valid", 0};
+    case ErrorKind::kUnauthenticated:
+      return {401, "unauthenticated", "Who are you?", 0};
+    case ErrorKind::kPermissionDenied:
+      return {403, "forbidden", "Not allowed", 0};
+    case ErrorKind::kNotFound:
+      return {404, "not-found", "Not found", 0};
+    case ErrorKind::kConflict:
+      return {409, "conflict", "Conflict", 0};
+    case ErrorKind::kTooLarge:
+      return {413, "too-large", "Too large", 0};
+    case ErrorKind::kOverloaded:
+      return {429, "overloaded", "Too much is waiting; nothing was kept", 1};
+    case ErrorKind::kRateLimited:
+      return {429, "rate-limited", "Too many requests", 1};
+    case ErrorKind::kUnavailable:
+    case ErrorKind::kCancelled:
+      return {503, "unavailable", "Not taking messages now; nothing was kept", 5};
+    case ErrorKind::kDiskFull:
+      return {503, "disk-full", "The disk is full; nothing was kept", 60};
+    case ErrorKind::kTimeout:
+      return {503, "timeout", "Took too long", 1};
+    case ErrorKind::kStorageFailed:
+      // The outcome is unknown; the id makes sending it again safe.
+      return {503, "storage-failed", "The store failed; send it again with the same id", 5};
+    default:
+      return {500, "internal", "Internal error", 0};
+  }
+}
+
+}  // namespace
+
+void append_json(std::string& out, std::string_view text) {
+  out += '"';
+  std::size_t plain = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text.substr(plain, i - plain));
+    plain = i + 1;
+    switch (c) {
+      case '"':
+      case '\\':
+        out += '\\';
+        out += static_cast<char>(c);
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);
+    }
+  }
+  out.append(text.substr(plain));
+  out += '"';
+}
+
+std::string_view to_string(HistoryKind kind) {
+  constexpr std::array<std::string_view, 5> kNames = {"person", "agent", "notice", "command",
+                                                      "answer"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::string_view to_string(TurnPhase phase) {
+  constexpr std::array<std::string_view, 5> kNames = {"queued", "running", "retrying", "asking",
+                                                      "ended"};
+  return kNames[static_cast<std::size_t>(phase)];
+}
+
+std::string line_json(const HistoryRow& line) {
+  std::string out;
+  out.reserve(160 + line.text.size() + line.author.size() + line.meta.size());
+  fmt::format_to(std::back_inserter(out),
+                 "{{\"id\":{},\"kind\":\"{}\",\"message\":{},\"turn\":{},\"n\":{},\"at\":{}",
+                 line.id.value, to_string(line.kind), line.message.value, line.turn.value, line.n,
+                 line.at.ms);
+  append_text(out, "author", line.author);
+  append_text(out, "text", line.text);
+  out += line.cut ? ",\"cut\":true" : ",\"cut\":false";
+  if (!line.meta.empty()) out.append(",\"meta\":").append(line.meta);
+  out += '}';
+  return out;
+}
+
+std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool more) {
+  std::string out = fmt::format("{{\"conversation\":{},\"lines\":[", lane.value);
+  for (const HistoryRow& line : lines) {
+    if (&line != &lines.front()) out += ',';
+    out += line_json(line);
+  }
+  out += "],\"before\":";
+  out += more && !lines.empty() ? fmt::format("{}", lines.front().id.value) : "null";
+  out += '}';
+  return out;
+}
+
+std::string life_json(const MessageLife& life, std::string_view chat) {
+  const MessageEnd& end = life.end;
+  std::string out =
+      fmt::format("{{\"message\":{},\"conversation\":{}", end.id.value, life.lane.value);
+  append_text(out, "chat", chat);
+  append_text(out, "status", life.pending ? "pending" : sluice::to_string(end.outcome));
+  if (life.row) {
+    append_text(out, "id", life.row->event);
+    append_text(out, "sender", life.row->sender);
+    out += life.row->late ? ",\"late\":true" : ",\"late\":false";
+    append_time(out, "sent_at", life.row->sent_at);
+  }
+  append_time(out, "accepted_at", end.accepted_at);
+  append_time(out, "started_at", end.started_at);
+  append_time(out, "ended_at", end.ended_at);
+  append_number(out, "turn", end.turn.value);
+  append_number(out, "attempts", end.attempts);
+  append_number(out, "line", end.history.value);
+  append_text(out, "reason", end.reason);
+  out += ",\"parts\":[";
+  for (const MessageLife::Part& part : life.parts) {
+    if (&part != &life.parts.front()) out += ',';
+    append_part(out, part);
+  }
+  out += "]}";
+  return out;
+}
+
+std::string line_event(const HistoryRow& line) {
+  return fmt::format("id: {}\ndata: {}\n\n", line.id.value, line_json(line));
+}
+
+std::string delta_event(const FeedDelta& delta) {
+  std::string out = fmt::format("event: delta\ndata: {{\"turn\":{},\"attempt\":{},\"offset\":{}",
+                                delta.turn.value, delta.attempt, delta.offset);
+  append_text(out, "text", delta.text);
+  out += "}\n\n";
+  return out;
+}
+
+std::string reset_event(TurnId turn, std::uint32_t attempt) {
+  return fmt::format("event: reset\ndata: {{\"turn\":{},\"attempt\":{}}}\n\n", turn.value, attempt);
+}
+
+std::string phase_event(const FeedPhase& phase) {
+  return fmt::format("event: phase\ndata: {{\"turn\":{},\"message\":{},\"phase\":\"{}\"}}\n\n",
+                     phase.turn.value, phase.message.value, to_string(phase.phase));
+}
+
+std::string live_event(HistoryId head) {
+  return fmt::format("event: live\ndata: {{\"head\":{}}}\n\n", head.value);
+}
+
+std::string rewind_event(HistoryId head) {
+  return fmt::format("event: rewind\ndata: {{\"head\":{}}}\n\n", head.value);
+}
+
+net::HttpResponse problem_of(const Error& error) {
+  const Problem problem = problem_for(error.kind());
+  // What went wrong inside is for the operator's log.
+  const bool ours = problem.status == 500 || error.kind() == ErrorKind::kStorageFailed;
+  net::HttpResponse response = net::HttpResponse::problem(
+      problem.status, problem.slug, problem.title, ours ? "" : error.context());
+  if (problem.status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"sluice\"");
+  const auto asked = std::chrono::ceil<std::chrono::seconds>(error.retry().delay).count();
+  if (problem.retry_after > 0) {
+    response.headers.set("Retry-After",
+                         fmt::format("{}", asked > 0 ? asked : std::int64_t{problem.retry_after}));
+  }
+  return response;
+}
+
+}  // namespace sluice::http

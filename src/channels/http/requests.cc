@@ -1,0 +1,387 @@
+#include "channels/http/requests.h"
+
+#include <any>
+#include <charconv>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "channels/http/body.h"
+#include "channels/http/face.h"
+#include "channels/http/follower.h"
+#include "channels/http/render.h"
+#include "net/sse.h"
+
+namespace sluice::http {
+namespace {
+
+using net::HttpExchange;
+using net::HttpResponse;
+
+constexpr std::size_t kPageLines = 50;  // of history, if the caller does not say
+constexpr std::size_t kPageLinesMax = 200;
+constexpr std::size_t kPageBytes = 1 << 20;  // of text; a longer line goes by itself
+// What browsers wait before they connect again.
+constexpr std::string_view kRetry = "retry: 1000\n\n";
+
+Error invalid(std::string what) {
+  return Error(ErrorKind::kInvalidArgument, std::move(what), ErrorSource::kPeer);
+}
+Error not_found(std::string what) {
+  return Error(ErrorKind::kNotFound, std::move(what), ErrorSource::kPeer);
+}
+
+const Caller& caller_of(HttpExchange& exchange) {
+  return *std::any_cast<Caller>(&exchange.context());
+}
+
+/// Digits only, at most 2^63 - 1.
+std::optional<std::int64_t> parse_number(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (ec != std::errc() || end != text.data() + text.size() || number < 0 || text.front() == '-')
+    return std::nullopt;
+  return number;
+}
+
+/// "123" or, for a key that must be quoted in a structured header, "\"123\"".
+std::optional<std::string_view> idempotency_key(const net::HttpRequest& request) {
+  std::optional<std::string_view> key = request.headers.get("idempotency-key");
+  if (key && key->size() >= 2 && key->front() == '"' && key->back() == '"')
+    key = key->substr(1, key->size() - 2);
+  return key;
+}
+
+/// {"message": 7, "conversation": 3, "id": "a", "status": "accepted", "duplicate": false}
+std::string accepted_json(const Accepted& accepted, std::string_view id) {
+  const std::string_view status = accepted.refused_by_access                        ? "refused"
+                                  : accepted.verdict == EventVerdict::kOtherContent ? "conflict"
+                                                                                    : "accepted";
+  std::string out = fmt::format("{{\"message\":{},\"conversation\":{},\"id\":", accepted.id.value,
+                                accepted.lane.value);
+  append_json(out, id);
+  out += fmt::format(",\"status\":\"{}\",\"duplicate\":{}}}", status,
+                     accepted.verdict == EventVerdict::kDuplicate);
+  return out;
+}
+
+/// A problem that also tells what became of the events around the refused one.
+HttpResponse refused(int status, std::string_view slug, std::string_view title,
+                     std::string_view detail, std::string_view results) {
+  HttpResponse response = HttpResponse::problem(status, slug, title, detail);
+  response.body.pop_back();
+  response.body.append(",\"results\":").append(results).append("}");
+  return response;
+}
+
+HttpResponse answer(const std::vector<Accepted>& accepted, const std::vector<std::string>& ids,
+                    bool batch) {
+  bool any_new = false;
+  bool denied = false;
+  bool conflict = false;
+  std::string results = "[";
+  for (std::size_t i = 0; i < accepted.size(); ++i) {
+    if (i > 0) results += ',';
+    results += accepted_json(accepted[i], ids[i]);
+    denied = denied || accepted[i].refused_by_access;
+    conflict = conflict || accepted[i].verdict == EventVerdict::kOtherContent;
+    any_new = any_new || accepted[i].verdict == EventVerdict::kNew;
+  }
+  results += ']';
+  if (denied) {
+    return refused(403, "not-on-the-list", "This sender may not write here",
+                   "the account's \"allow\" does not name the sender", results);
+  }
+  if (conflict) {
+    return refused(422, "id-reused", "This id was used with another text",
+                   "choose a new id for a new text; the earlier message stands", results);
+  }
+  std::string body =
+      batch ? "{\"results\":" + results + "}" : results.substr(1, results.size() - 2);
+  return HttpResponse::json(any_new ? 202 : 200, std::move(body));
+}
+
+/// Hands events to the gateway and answers.
+Task<void> accept(std::shared_ptr<Face> face, HttpExchange* exchange,
+                  std::vector<InboundMessage> events, bool batch) {
+  std::vector<std::string> ids;
+  ids.reserve(events.size());
+  for (const InboundMessage& event : events) ids.push_back(event.event);
+  // Before and after: readers who wait for a new conversation should see its first turn begin.
+  face->arrivals.pulse();
+  const Result<std::vector<Accepted>> accepted =
+      co_await face->host->accept(std::move(events), std::nullopt);
+  face->arrivals.pulse();
+  exchange->respond(accepted ? answer(*accepted, ids, batch) : problem_of(accepted.error()));
+}
+
+class HttpSink : public EventSink {
+ public:
+  explicit HttpSink(HttpExchange* exchange) : exchange_(exchange) {}
+  Task<Result<void>> write(std::string bytes) override {
+    return exchange_->write(std::move(bytes));
+  }
+
+ private:
+  HttpExchange* exchange_;
+};
+
+/// A reader's place among those of its account and person.
+class StreamSlot {
+ public:
+  StreamSlot(std::shared_ptr<Face> face, std::string person)
+      : face_(std::move(face)), person_(std::move(person)) {
+    std::uint32_t& mine = face_->streams_of[person_];
+    full_ = face_->stream_count >= face_->options.streams_max;
+    too_many_ = mine >= face_->options.streams_per_person;
+    ++mine;
+    face_->readers.set(static_cast<std::int64_t>(++face_->stream_count));
+    if (full_ || too_many_) face_->refused.add();
+  }
+  ~StreamSlot() {
+    const auto mine = face_->streams_of.find(person_);
+    if (--mine->second == 0) face_->streams_of.erase(mine);
+    face_->readers.set(static_cast<std::int64_t>(--face_->stream_count));
+  }
+  StreamSlot(const StreamSlot&) = delete;
+  StreamSlot& operator=(const StreamSlot&) = delete;
+
+  std::optional<Error> refusal() const {
+    if (too_many_) return Error(ErrorKind::kRateLimited, "this person has too many streams open");
+    if (full_) return Error(ErrorKind::kUnavailable, "the account has too many streams open");
+    return std::nullopt;
+  }
+
+ private:
+  std::shared_ptr<Face> face_;
+  std::string person_;
+  bool full_ = false;
+  bool too_many_ = false;
+};
+
+/// Last-Event-ID (what a browser sends when it comes back) wins over ?after.
+Result<Start> start_of(const net::HttpRequest& request) {
+  std::optional<std::string_view> from = request.headers.get("last-event-id");
+  if (!from || from->empty()) from = request.query_value("after");
+  if (!from || *from == "recent") return Start{};
+  if (*from == "latest") return Start{Start::From::kLatest, {}};
+  const std::optional<std::int64_t> after = from->empty() ? std::nullopt : parse_number(*from);
+  if (!after) {
+    return invalid("where to start is the id of a line, 0, \"recent\" or \"latest\"");
+  }
+  return Start{Start::From::kAfter, HistoryId{*after}};
+}
+
+struct PageRequest {
+  HistoryId before;  // 0: from the newest line
+  HistoryId after;   // 0: to the log's beginning
+  std::size_t limit = kPageLines;
+};
+
+Result<PageRequest> page_of(const net::HttpRequest& request) {
+  PageRequest page;
+  const auto number = [&](std::string_view name, std::int64_t fallback) -> Result<std::int64_t> {
+    const std::optional<std::string_view> text = request.query_value(name);
+    if (!text) return fallback;
+    const std::optional<std::int64_t> value = text->empty() ? std::nullopt : parse_number(*text);
+    if (!value) return invalid(fmt::format("\"{}\" must be a whole number", name));
+    return *value;
+  };
+  const Result<std::int64_t> before = number("before", 0);
+  const Result<std::int64_t> after = number("after", 0);
+  const Result<std::int64_t> limit = number("limit", kPageLines);
+  for (const auto* value : {&before, &after, &limit}) {
+    if (!*value) return value->error();
+  }
+  if (*limit < 1 || *limit > static_cast<std::int64_t>(kPageLinesMax))
+    return invalid(fmt::format("\"limit\" must be between 1 and {}", kPageLinesMax));
+  page.before = HistoryId{*before};
+  page.after = HistoryId{*after};
+  page.limit = static_cast<std::size_t>(*limit);
+  return page;
+}
+
+/// The newest lines of (after, before), oldest first, and whether there may be older ones.
+struct Page {
+  std::vector<HistoryRow> lines;
+  bool more = false;
+};
+
+Result<Page> read_page(StoreReader& reader, LaneId lane, HistoryId head, PageRequest request) {
+  HistoryId from = head;
+  if (request.before) {
+    // The line it names tells which is the one before it; it must be of this conversation.
+    const Result<std::vector<HistoryRow>> line =
+        reader.history(request.before, HistoryId{}, 1, std::numeric_limits<std::size_t>::max());
+    if (!line) return line.error();
+    if (line->empty() || line->front().lane != lane || request.before > head)
+      return not_found("\"before\" names no line of this conversation");
+    from = line->front().prev;
+  }
+  Page page;
+  if (!from || from <= request.after) return page;
+  Result<std::vector<HistoryRow>> lines =
+      reader.history(from, request.after, request.limit, kPageBytes);
+  if (lines && lines->empty()) {
+    lines = reader.history(from, request.after, 1, std::numeric_limits<std::size_t>::max());
+  }
+  if (!lines) return lines.error();
+  page.lines = std::move(*lines);
+  page.more = !page.lines.empty() && page.lines.front().prev > request.after;
+  return page;
+}
+
+struct Found {
+  MessageLife life;
+  ConversationRow conversation;
+};
+
+}  // namespace
+
+Task<void> post_messages(std::shared_ptr<Face> face, Authenticator*, HttpExchange* exchange) {
+  Result<PostedBody> body = parse_body(exchange->request().body);
+  if (body) {
+    const Result<void> ok = complete(*body, caller_of(*exchange), exchange->params()[0],
+                                     idempotency_key(exchange->request()));
+    if (!ok) body = ok.error();
+  }
+  if (!body) {
+    exchange->respond(problem_of(body.error()));
+    co_return;
+  }
+  exchange->request().body = std::string();  // it is in the events now
+  co_await accept(face, exchange, std::move(body->events), body->batch);
+}
+
+Task<void> delete_message(std::shared_ptr<Face> face, Authenticator*, HttpExchange* exchange) {
+  const Caller& caller = caller_of(*exchange);
+  InboundMessage event;
+  event.kind = EventKind::kDelete;
+  event.chat = chat_of(caller, exchange->params()[0]);
+  event.sender = caller.person;
+  event.event = exchange->params()[1];
+  if (!is_clean_id(exchange->params()[0]) || !is_clean_id(event.event)) {
+    exchange->respond(problem_of(invalid("the path is not usable")));
+    co_return;
+  }
+  if (!face->host->find_lane(event.chat, "")) {
+    exchange->respond(problem_of(not_found("nobody has written in this conversation")));
+    co_return;
+  }
+  std::vector<InboundMessage> events;
+  events.push_back(std::move(event));
+  co_await accept(face, exchange, std::move(events), false);
+}
+
+Task<void> post_stop(std::shared_ptr<Face> face, Authenticator*, HttpExchange* exchange) {
+  const Caller& caller = caller_of(*exchange);
+  const std::string& body = exchange->request().body;
+  const std::optional<std::string_view> key = idempotency_key(exchange->request());
+  if ((!body.empty() && body != "{}") || (key && !is_clean_id(*key)) ||
+      !is_clean_id(exchange->params()[0])) {
+    exchange->respond(
+        problem_of(invalid("a stop has no body, and ids without control characters")));
+    co_return;
+  }
+  InboundMessage event;
+  event.chat = chat_of(caller, exchange->params()[0]);
+  event.sender = caller.person;
+  event.text = "/stop";
+  // Not the same after a restart, whose random numbers begin anew.
+  event.event = key ? std::string(*key)
+                    : fmt::format("stop-{}-{:x}", face->loop.wall().ms, face->loop.random().next());
+  if (!face->host->find_lane(event.chat, "")) {
+    exchange->respond(problem_of(not_found("nobody has written in this conversation")));
+    co_return;
+  }
+  std::vector<InboundMessage> events;
+  events.push_back(std::move(event));
+  co_await accept(face, exchange, std::move(events), false);
+}
+
+Task<void> get_events(std::shared_ptr<Face> face, Authenticator* authenticator,
+                      HttpExchange* exchange) {
+  const Result<Start> start = start_of(exchange->request());
+  if (!start || !is_clean_id(exchange->params()[0])) {
+    exchange->respond(problem_of(start ? invalid("the path is not usable") : start.error()));
+    co_return;
+  }
+  const Caller& caller = caller_of(*exchange);
+  const StreamSlot slot(face, caller.person);
+  if (const std::optional<Error> refusal = slot.refusal()) {
+    exchange->respond(problem_of(*refusal));
+    co_return;
+  }
+  if (exchange->request().method == "HEAD") {
+    exchange->respond(net::sse_response());
+    co_return;
+  }
+  exchange->cancel_when_gone();
+  HttpSink sink(exchange);
+  const std::string chat = chat_of(caller, exchange->params()[0]);
+  std::function<bool()> still_allowed = [authenticator, exchange, chat] {
+    const Result<Caller> again = authenticator->identify(exchange->request());
+    return again && may_see(*again, chat);
+  };
+  Follower follower(face, sink, chat, *start, std::move(still_allowed));
+  HttpResponse head = net::sse_response();
+  head.body = kRetry;
+  const Result<void> begun = co_await exchange->start_stream(std::move(head));
+  if (begun && !face->stopping) co_await follower.run();
+}
+
+Task<void> get_history(std::shared_ptr<Face> face, Authenticator*, HttpExchange* exchange) {
+  const Result<PageRequest> request = page_of(exchange->request());
+  if (!request) {
+    exchange->respond(problem_of(request.error()));
+    co_return;
+  }
+  const LaneId lane =
+      face->host->find_lane(chat_of(caller_of(*exchange), exchange->params()[0]), "");
+  if (!lane) {
+    exchange->respond(HttpResponse::json(200, page_json(lane, {}, false)));
+    co_return;
+  }
+  const HistoryId head = face->host->head(lane);
+  const PageRequest wanted = *request;
+  const Result<Page> page = co_await face->host->store().read<Page>(
+      [lane, head, wanted](StoreReader& reader) { return read_page(reader, lane, head, wanted); });
+  exchange->respond(page ? HttpResponse::json(200, page_json(lane, page->lines, page->more))
+                         : problem_of(page.error()));
+}
+
+Task<void> get_message(std::shared_ptr<Face> face, Authenticator*, HttpExchange* exchange) {
+  const std::optional<std::int64_t> id = parse_number(exchange->params()[0]);
+  if (!id) {
+    exchange->respond(problem_of(not_found("no such message")));
+    co_return;
+  }
+  using MaybeFound = std::optional<Found>;
+  const MessageId message{*id};
+  const Result<MaybeFound> found = co_await face->host->store().read<MaybeFound>(
+      [message](StoreReader& reader) -> Result<MaybeFound> {
+        Result<std::optional<MessageLife>> life = reader.life(message);
+        if (!life) return life.error();
+        if (!*life) return MaybeFound();
+        Result<std::optional<ConversationRow>> row = reader.conversation((*life)->lane);
+        if (!row) return row.error();
+        if (!*row) return MaybeFound();
+        return MaybeFound(Found{std::move(**life), std::move(**row)});
+      });
+  if (!found) {
+    exchange->respond(problem_of(found.error()));
+    co_return;
+  }
+  // What is somebody else's looks like what does not exist.
+  const bool visible = *found && (*found)->conversation.account == face->account &&
+                       may_see(caller_of(*exchange), (*found)->conversation.chat);
+  if (!visible) {
+    exchange->respond(problem_of(not_found("no such message")));
+    co_return;
+  }
+  const std::string_view name = name_of(caller_of(*exchange), (*found)->conversation.chat);
+  exchange->respond(HttpResponse::json(200, life_json((*found)->life, name)));
+}
+
+}  // namespace sluice::http
