@@ -1,0 +1,52 @@
+#pragma once
+// HookMount: the path on a server where the messages of all accounts of kind "hook" are posted,
+// POST /hook/{account}. app/ makes one before its server listens; channels come and go.
+//
+// Lifetime: the gateway outlives the server, because a request may outlive the channel that it was
+// for; the mount outlives both the server and its channels. Shard-confined.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "auth/secret_text.h"
+#include "base/result.h"
+#include "gateway/channel.h"
+#include "net/router.h"
+
+namespace sluice::hook {
+
+/// The account at the other side of the mount.
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  /// Of the token that callers must show.
+  virtual const auth::Digest& token_digest() const = 0;
+  virtual std::uint64_t body_max() const = 0;
+  /// The message that was posted; kInvalidArgument or kPermissionDenied say what is wrong with it.
+  virtual Result<InboundMessage> read(const net::HttpRequest& request) const = 0;
+  /// Null once the channel is stopping.
+  virtual ChannelHost* host() const = 0;
+};
+
+class HookMount {
+ public:
+  /// Host and Origin are the router's own gate's.
+  explicit HookMount(net::Router& router);
+  HookMount(const HookMount&) = delete;
+  HookMount& operator=(const HookMount&) = delete;
+
+  /// kConflict: there is one of that name. Without a receiver the path is not found (404).
+  Result<void> add(const std::string& account, const Receiver& receiver);
+  void remove(const std::string& account);
+
+ private:
+  net::GateDecision gate(const net::HttpRequest& request) const;
+  const Receiver* find(std::string_view account) const;
+  static Task<void> serve(const HookMount* self, net::HttpExchange* exchange);
+
+  std::map<std::string, const Receiver*, std::less<>> receivers_;
+};
+
+}  // namespace sluice::hook

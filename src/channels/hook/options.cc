@@ -1,0 +1,59 @@
+#include "channels/hook/options.h"
+
+#include "net/egress.h"
+#include "net/url.h"
+
+namespace sluice::hook {
+namespace {
+
+std::string check_callback(const std::string& text) {
+  if (text.empty()) return {};
+  const auto url = net::Url::parse(text);
+  return url ? std::string() : url.error().context();
+}
+
+std::string check_allow(const std::vector<std::string>& entries) {
+  const auto policy = net::EgressPolicy::allowing(entries);
+  return policy ? std::string() : policy.error().context();
+}
+
+}  // namespace
+
+void declare(config::Section<HookOptions>& s) {
+  using O = HookOptions;
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  s.text("agent", &O::agent, "The agent that answers, by its name under [agents].");
+  s.choice<LaneMode>("mode", &O::mode,
+                     {{"followup", LaneMode::kFollowup},
+                      {"collect", LaneMode::kCollect},
+                      {"interrupt", LaneMode::kInterrupt}},
+                     "What messages do that come while a turn of their conversation runs: wait for "
+                     "their own turns, become one turn together, or stop it.");
+  s.list("allow", &O::allow, "Which senders are let in; \"*\" is everybody.");
+  s.flag("groups_need_mention", &O::groups_need_mention,
+         "Whether a message of a group is ignored unless it says \"mentioned\": true.");
+  s.secret("token", &O::token,
+           "What callers send as Authorization: Bearer. Without it nothing can be posted.");
+  s.size("body_max", &O::body_max, "The largest body of a request.").between(4 << 10, 64 << 20);
+  s.text("callback", &O::callback,
+         "Where answers are posted to if the message named no callback. Trusted as written: it "
+         "may be inside.")
+      .check(check_callback);
+  s.list("callback_allow", &O::callback_allow,
+         "Addresses that are not public but may be named as callbacks: \"10.1.0.0/16\", "
+         "\"127.0.0.1:8080\", \"intranet.example:443\".")
+      .length(0, 100)
+      .check(check_allow);
+  s.secret("signing_secret", &O::signing_secret, "Signs what is posted (X-Sluice-Signature).");
+  s.duration("timeout", &O::timeout, "How long a callback may take to answer.")
+      .between(milliseconds(100), milliseconds(25'000));
+  s.duration("idempotency_window", &O::idempotency_window,
+             "How long the receivers remember an Idempotency-Key and take a repetition for the "
+             "same part; 0 means they don't.")
+      .between(milliseconds(0), hours(24 * 30));
+  s.size("part_bytes_max", &O::part_bytes_max, "The longest text of one part.")
+      .between(64, 16 << 20);
+}
+
+}  // namespace sluice::hook

@@ -1,0 +1,32 @@
+#pragma once
+// What can be set about an account of kind "hook". Values.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/schema.h"
+#include "config/secret.h"
+#include "gateway/options.h"
+
+namespace sluice::hook {
+
+/// The account's own options (agent, mode, allow, groups_need_mention) and what its two directions
+/// need.
+struct HookOptions : AccountOptions {
+  // In.
+  config::Secret token;              // without it nothing can be posted: there is no path
+  std::uint64_t body_max = 1 << 20;  // bytes of one request's body: 413
+
+  // Out.
+  std::string callback;                     // for messages that name none; trusted as written
+  std::vector<std::string> callback_allow;  // where callers' callbacks may go besides public places
+  config::Secret signing_secret;
+  std::chrono::milliseconds timeout{20'000};        // less than the core's send_timeout
+  std::chrono::milliseconds idempotency_window{0};  // 0: the receiver does not know our keys
+  std::uint64_t part_bytes_max = 64 << 10;          // text of one part
+};
+void declare(config::Section<HookOptions>& s);
+
+}  // namespace sluice::hook
