@@ -1,0 +1,119 @@
+// Operations that tell how the daemon is.
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "admin/operations.h"
+#include "admin/rows.h"
+
+namespace sluice::admin {
+
+namespace json = boost::json;
+
+namespace {
+
+Check store_check(const GatewayStatus& status) {
+  if (status.storage_failed) {
+    return {"store", Check::State::kFailed, "a write or fsync has failed",
+            "look at the disk, then start the daemon again: it recovers from what is on disk"};
+  }
+  return {"store", Check::State::kOk, fmt::format("generation {}", status.generation), ""};
+}
+
+Check intake_check(const GatewayStatus& status) {
+  if (status.accepting) return {"intake", Check::State::kOk, "open", ""};
+  if (status.disk_low) {
+    return {"intake", Check::State::kFailed, "closed: the disk is nearly full",
+            "free space in the data directory's file system; intake opens by itself"};
+  }
+  return {"intake", Check::State::kWarning, "closed: the daemon is stopping", ""};
+}
+
+Check clock_check(const GatewayStatus& status) {
+  if (status.clock == "good") return {"clock", Check::State::kOk, "plausible", ""};
+  return {"clock", Check::State::kWarning, status.clock + ": nothing expires until it is settled",
+          "set the system's clock, or if it is right: sluice clock accept"};
+}
+
+Check account_check(const GatewayStatus::AccountStatus& account) {
+  Check check{"account " + account.name, Check::State::kOk,
+              std::string(sluice::to_string(account.state)), ""};
+  if (!account.reason.empty()) check.detail += ": " + account.reason;
+  if (account.state != AccountState::kActive) {
+    check.state = Check::State::kWarning;
+    check.hint = "when that is settled: sluice resume " + account.name;
+  } else if (!account.registered && account.pending + account.outbox > 0) {
+    check.state = Check::State::kWarning;
+    check.detail = fmt::format("not configured, with {} messages and {} parts waiting",
+                               account.pending, account.outbox);
+    check.hint = "configure a channel of that name; what waits will go on";
+  }
+  return check;
+}
+
+}  // namespace
+
+void Operations::add_health() {
+  add("status", "GET status", {}, "What the daemon is doing: accounts, agents, running turns.",
+      &Operations::status);
+  add("doctor", "GET doctor",
+      {Param::flag("deep", "read the whole store: about a second a gigabyte")},
+      "What may be wrong, and what to do about it.", &Operations::doctor);
+  add("metrics", "GET metrics", {}, "Prometheus text format.", &Operations::metrics);
+  add("operations", "GET operations", {}, "This list.", &Operations::operations);
+  add("clock.accept", "POST clock/accept", {},
+      "The system's clock is right: expiry goes on from it.", &Operations::accept_clock);
+}
+
+Operations::Answered Operations::status(Arguments) {
+  json::object object{{"version", parts_.version},
+                      {"data_directory", parts_.data_directory},
+                      {"started_at", time_json(parts_.started_at)},
+                      {"now", time_json(parts_.loop.wall())}};
+  for (auto& [name, value] : status_json(parts_.gateway.status())) object[name] = std::move(value);
+  co_return json_answer(std::move(object));
+}
+
+Operations::Answered Operations::doctor(Arguments arguments) {
+  const GatewayStatus status = parts_.gateway.status();
+  std::vector<Check> checks{store_check(status), intake_check(status), clock_check(status)};
+  if (parts_.hooks.checks) {
+    for (Check& check : co_await parts_.hooks.checks(arguments.flag("deep"))) {
+      checks.push_back(std::move(check));
+    }
+  }
+  for (const auto& account : status.accounts) checks.push_back(account_check(account));
+  for (const auto& agent : status.agents) {
+    const bool well = agent.health == "ok";
+    checks.push_back({"agent " + agent.name, well ? Check::State::kOk : Check::State::kWarning,
+                      agent.health, well ? "" : "its turns are retried, then become dead letters"});
+  }
+  bool failed = false;
+  json::array list;
+  for (const Check& check : checks) {
+    failed = failed || check.state == Check::State::kFailed;
+    list.push_back(check_json(check));
+  }
+  co_return json_answer({{"ok", !failed}, {"checks", std::move(list)}});
+}
+
+Operations::Answered Operations::metrics(Arguments) {
+  Answer answer;
+  answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  answer.body = parts_.metrics.serialise();
+  co_return answer;
+}
+
+Operations::Answered Operations::operations(Arguments) {
+  json::array list;
+  for (const Operation& operation : list_) list.push_back(operation_json(operation));
+  co_return json_answer({{"operations", std::move(list)}});
+}
+
+Operations::Answered Operations::accept_clock(Arguments) {
+  const Result<void> done = co_await parts_.gateway.accept_clock();
+  if (!done) co_return done.error();
+  co_return json_answer({{"now", time_json(parts_.loop.wall())}});
+}
+
+}  // namespace sluice::admin

@@ -1,0 +1,178 @@
+#pragma once
+// Module admin: what an operator may ask of a running daemon. One list of operations, each with its
+// name, parameters and words of documentation; its face is HTTP (routes.h), on the control socket
+// (control_socket.h) and wherever else app/ mounts it. It may include base, runtime, observe, net
+// and gateway.
+//
+// Everything that is not the gateway's own comes as a hook, so that admin knows neither SQL nor
+// files. Shard-confined, on the gateway's shard.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "admin/arguments.h"
+#include "admin/spool.h"
+#include "base/result.h"
+#include "gateway/gateway.h"
+#include "runtime/task.h"
+
+namespace sluice::admin {
+
+/// What of a Gateway operators use; gateway_face() fills it, tests may do without a gateway.
+struct GatewayFace {
+  std::function<GatewayStatus()> status;
+  std::function<Task<Result<void>>(std::string account, std::string reason)> pause;
+  std::function<Task<Result<void>>(std::string account)> resume;
+  std::function<Task<Result<void>>(std::int64_t dead_id)> redrive;
+  std::function<Task<Result<void>>(std::int64_t dead_id)> discard;
+  std::function<Result<void>(LaneId)> stop_turn;
+  std::function<Task<Result<void>>()> accept_clock;
+  std::function<bool(std::string_view account, std::string_view person)> person_is_active;
+  std::function<HistoryId(LaneId)> head;
+};
+GatewayFace gateway_face(Gateway& gateway);
+
+struct TokenInfo {
+  std::string id;
+  std::string name;
+  std::vector<std::string> scopes;
+  UnixMillis created_at;
+  UnixMillis last_used_at;  // 0: never, or not known
+};
+struct NewToken {
+  TokenInfo info;
+  std::string secret;  // shown this once
+};
+
+/// What was removed or counted, by kind of row, in the hook's own words.
+using Counts = std::vector<std::pair<std::string, std::int64_t>>;
+
+/// One line of `sluice doctor`.
+struct Check {
+  enum class State : std::uint8_t { kOk, kWarning, kFailed };
+  std::string name;  // "file system"
+  State state = State::kOk;
+  std::string detail;
+  std::string hint;  // what to do; empty if all is well
+};
+std::string_view to_string(Check::State state);
+
+/// Filled by app/. An empty hook makes its operations answer kUnsupported.
+struct Hooks {
+  std::function<Task<Result<NewToken>>(std::string name, std::vector<std::string> scopes)>
+      token_add;
+  std::function<Task<Result<std::vector<TokenInfo>>>()> token_list;
+  /// kNotFound if there is no such token.
+  std::function<Task<Result<void>>(std::string id)> token_revoke;
+
+  /// Removes a person's texts for good (C31). Called when nothing of that person is pending.
+  std::function<Task<Result<Counts>>(std::string account, std::string person)> erase_person;
+  /// Gives line() every stored line of the person as one JSON object, in the store's order; line()
+  /// may be called on any one thread and stops the export by returning false.
+  std::function<Task<Result<void>>(std::string account, std::string person,
+                                   std::function<bool(std::string_view)> line)>
+      export_person;
+  struct Backup {
+    std::string path;
+    std::uint64_t bytes = 0;
+  };
+  /// kConflict if the file exists.
+  std::function<Task<Result<Backup>>(std::string path)> backup;
+  /// The checks that are not the gateway's: directory, file system, disk, listeners; with `deep`
+  /// the whole store is read.
+  std::function<Task<std::vector<Check>>(bool deep)> checks;
+};
+
+struct Parts {
+  Loop& loop;
+  Store& store;
+  Metrics& metrics;
+  GatewayFace gateway;
+  Hooks hooks;
+  std::string version;
+  std::string data_directory;  // shown; and where an export lies, without a name, while it is sent
+  UnixMillis started_at;
+};
+
+/// What an operation answers: a body of some type, or a spool that is sent piece by piece.
+struct Answer {
+  std::string content_type = "application/json";
+  std::string body;
+  std::shared_ptr<Spool> spool;
+};
+
+struct Operation {
+  std::string name;    // "dead.redrive"
+  std::string method;  // GET, POST or DELETE
+  std::string path;    // "/admin/v1/dead/{id}/redrive"
+  std::vector<Param> params;
+  std::string doc;
+  bool changes = false;  // something: told in the log, with who asked
+  std::function<Task<Result<Answer>>(Arguments)> run;
+};
+
+/// Longest lists and waits; docs/limits.md.
+inline constexpr std::int64_t kListDefault = 50;
+inline constexpr std::int64_t kListMost = 500;
+inline constexpr std::size_t kRedriveAllMost = 500;  // dead letters in one call; then a cursor
+inline constexpr std::size_t kLifeLines = 200;  // of a conversation's log looked at for one message
+inline constexpr std::size_t kLifeBytes = 1 << 20;
+inline constexpr Duration kErasePatience =
+    std::chrono::seconds(10);  // for what a person has running
+
+/// The list. Must outlive what it is mounted on and every task of its operations.
+class Operations {
+ public:
+  explicit Operations(Parts parts);
+  Operations(const Operations&) = delete;
+  Operations& operator=(const Operations&) = delete;
+
+  const std::vector<Operation>& list() const { return list_; }
+  const Operation* find(std::string_view name) const;
+
+ private:
+  using Answered = Task<Result<Answer>>;
+  using Member = Answered (Operations::*)(Arguments);
+  void add(std::string name, std::string_view route, std::vector<Param> params, std::string doc,
+           Member member);
+  void add_health();
+  void add_messages();
+  void add_people();
+  void add_accounts();
+
+  Answered status(Arguments arguments);
+  Answered doctor(Arguments arguments);
+  Answered metrics(Arguments arguments);
+  Answered operations(Arguments arguments);
+  Answered accept_clock(Arguments arguments);
+
+  Answered messages_search(Arguments arguments);
+  Answered messages_show(Arguments arguments);
+  Answered dead_list(Arguments arguments);
+  Answered dead_show(Arguments arguments);
+  Answered dead_redrive(Arguments arguments);
+  Answered dead_redrive_all(Arguments arguments);
+  Answered dead_discard(Arguments arguments);
+  Task<Result<std::vector<HistoryRow>>> lines_of(MessageLife life);
+
+  Answered token_add(Arguments arguments);
+  Answered token_list(Arguments arguments);
+  Answered token_revoke(Arguments arguments);
+  Answered person_erase(Arguments arguments);
+  Answered person_export(Arguments arguments);
+  Task<Result<void>> until_quiet(std::string account, std::string person, bool stop);
+
+  Answered account_pause(Arguments arguments);
+  Answered account_resume(Arguments arguments);
+  Answered conversation_stop(Arguments arguments);
+  Answered backup(Arguments arguments);
+
+  Parts parts_;
+  std::vector<Operation> list_;
+};
+
+}  // namespace sluice::admin
