@@ -28,7 +28,7 @@ bool wrong_content(const net::HttpRequest& request) {
 }  // namespace
 
 HttpMount::HttpMount(net::Router& router, Authenticator& authenticator, std::string_view prefix)
-    : authenticator_(authenticator) {
+    : authenticator_(authenticator), place_(std::make_shared<std::shared_ptr<Face>>()) {
   const std::string base(prefix);
   const std::string chat = base + "/conversations/{chat}";
   add(router, "POST", chat + "/messages", &post_messages);
@@ -46,13 +46,13 @@ void HttpMount::add(net::Router& router, std::string_view method, const std::str
   options.gate = [this, posts_messages](const net::HttpRequest& request) {
     net::GateDecision decision = gate(request);
     if (!decision.refusal) {
-      decision.body_limit = posts_messages ? face_->options.body_max : kSmallBody;
+      decision.body_limit = posts_messages ? (*place_)->options.body_max : kSmallBody;
     }
     return decision;
   };
   // Not a coroutine: it only makes one, whose parameters are its own.
   auto handler = [this, serve](net::HttpExchange& exchange) {
-    return run(face_, serve, &authenticator_, &exchange);
+    return run(*place_, serve, &authenticator_, &exchange);
   };
   router.add(method, path, std::move(handler), std::move(options));
 }
@@ -69,7 +69,7 @@ Task<void> HttpMount::run(std::shared_ptr<Face> face, Serve serve, Authenticator
 
 net::GateDecision HttpMount::gate(const net::HttpRequest& request) const {
   using net::GateDecision;
-  if (face_ == nullptr) return GateDecision::refuse(problem_of(not_registered()));
+  if (*place_ == nullptr) return GateDecision::refuse(problem_of(not_registered()));
   Result<Caller> caller = authenticator_.identify(request);
   if (!caller) return GateDecision::refuse(problem_of(caller.error()));
   if (wrong_content(request)) {
@@ -87,7 +87,7 @@ HttpChannel::HttpChannel(std::string name, std::string kind, HttpChannelOptions 
     : info_{std::move(name), std::move(kind),
             Capabilities{.pull = true, .own_face = true, .streaming = true}},
       options_(std::move(options)),
-      mount_(mount),
+      place_(mount.place_),
       metrics_(metrics) {}
 
 HttpChannel::~HttpChannel() {
@@ -97,18 +97,18 @@ HttpChannel::~HttpChannel() {
 }
 
 Task<Result<void>> HttpChannel::start(ChannelHost& host) {
-  if (mount_.face_ != nullptr) {
+  if (*place_ != nullptr) {
     co_return Error(ErrorKind::kConflict,
-                    "\"" + mount_.face_->account + "\" is served at the same place");
+                    "\"" + (*place_)->account + "\" is served at the same place");
   }
   face_ = std::make_shared<Face>(host, info_.name, options_, metrics_);
-  mount_.face_ = face_;
+  *place_ = face_;
   co_return Result<void>();
 }
 
 void HttpChannel::leave() {
   if (face_ == nullptr) return;
-  if (mount_.face_ == face_) mount_.face_ = nullptr;
+  if (*place_ == face_) *place_ = nullptr;
   face_->stopping = true;
   face_->arrivals.pulse();
   face_->streams.for_each([](StreamBase& stream) { stream.wake(); });

@@ -7,9 +7,8 @@
 // account, before its server listens, and it answers 503 while no channel is registered there.
 // HttpChannel is the account itself; the gateway owns it from register_channel on.
 //
-// Lifetime, from the inside out: the gateway (its feeds and store) outlives the server, because a
-// request may outlive the channel; mount and authenticator outlive the server too, and the mount
-// its channel. Shard-confined.
+// Lifetime: gateway (its feeds and store), mount and authenticator outlive the server, because a
+// request may outlive its channel. Mount and channel may go in either order. Shard-confined.
 
 #include <memory>
 #include <string>
@@ -48,7 +47,8 @@ class HttpMount {
   net::GateDecision gate(const net::HttpRequest& request) const;
 
   Authenticator& authenticator_;
-  std::shared_ptr<Face> face_;  // null while no channel is registered
+  /// What channel is registered here, null if none is; shared, because either may go first.
+  std::shared_ptr<std::shared_ptr<Face>> place_;
 };
 
 class HttpChannel : public Channel {
@@ -69,7 +69,7 @@ class HttpChannel : public Channel {
 
   const ChannelInfo info_;
   const HttpChannelOptions options_;
-  HttpMount& mount_;
+  const std::shared_ptr<std::shared_ptr<Face>> place_;
   Metrics& metrics_;
   std::shared_ptr<Face> face_;
 };

@@ -1,5 +1,6 @@
 #include "channels/http/requests.h"
 
+#include <algorithm>
 #include <any>
 #include <charconv>
 #include <limits>
@@ -22,6 +23,7 @@ using net::HttpResponse;
 constexpr std::size_t kPageLines = 50;  // of history, if the caller does not say
 constexpr std::size_t kPageLinesMax = 200;
 constexpr std::size_t kPageBytes = 1 << 20;  // of text; a longer line goes by itself
+constexpr std::string_view kNotOnTheList = "not-on-the-list";
 // What browsers wait before they connect again.
 constexpr std::string_view kRetry = "retry: 1000\n\n";
 
@@ -90,7 +92,7 @@ HttpResponse answer(const std::vector<Accepted>& accepted, const std::vector<std
   }
   results += ']';
   if (denied) {
-    return refused(403, "not-on-the-list", "This sender may not write here",
+    return refused(403, kNotOnTheList, "This sender may not write here",
                    "the account's \"allow\" does not name the sender", results);
   }
   if (conflict) {
@@ -100,6 +102,15 @@ HttpResponse answer(const std::vector<Accepted>& accepted, const std::vector<std
   std::string body =
       batch ? "{\"results\":" + results + "}" : results.substr(1, results.size() - 2);
   return HttpResponse::json(any_new ? 202 : 200, std::move(body));
+}
+
+/// A batch is taken whole or refused whole; the gateway's own gate would let some through.
+bool all_allowed(const std::vector<InboundMessage>& events, const std::vector<std::string>& allow) {
+  return std::all_of(events.begin(), events.end(), [&](const InboundMessage& event) {
+    return std::any_of(allow.begin(), allow.end(), [&](const std::string& name) {
+      return name == "*" || name == event.sender;
+    });
+  });
 }
 
 /// Hands events to the gateway and answers.
@@ -248,6 +259,12 @@ Task<void> post_messages(std::shared_ptr<Face> face, Authenticator*, HttpExchang
   }
   if (!body) {
     exchange->respond(problem_of(body.error()));
+    co_return;
+  }
+  if (body->batch && !all_allowed(body->events, face->options.allow)) {
+    exchange->respond(HttpResponse::problem(
+        403, kNotOnTheList, "A sender of this batch may not write here",
+        "the account's \"allow\" does not name every sender; nothing was accepted"));
     co_return;
   }
   exchange->request().body = std::string();  // it is in the events now
