@@ -136,6 +136,29 @@ TEST_F(HttpChannelTest, AnAccountThatIsTakenOutOfServiceSaysSoAndComesBack) {
   EXPECT_THAT(again.lines_until("echo: two"), ElementsAre("two", "echo: two"));
 }
 
+TEST_F(HttpChannelTest, AStuckReaderDoesNotHoldUpTheEndOfItsAccount) {
+  core_options_.channel_stop_timeout = milliseconds(50);
+  start();
+  EventReader stuck = follow("alice");
+  const int small = 128 * 1024;
+  setsockopt(stuck.socket().fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  EventReader quick = follow("alice");
+  for (int i = 0; i < 80; ++i) {  // 5 MB: more than the kernel buffers
+    ASSERT_EQ(say("alice", std::to_string(i), "big").status, 202);
+    quick.next("message");
+    quick.next("message");
+  }
+  unregister();
+  EXPECT_EQ(quick.next("message").event, "") << "the stream ended";
+  EXPECT_THAT(log_.last("channel_unregistered"), HasSubstr("cut_off=true"));
+  ASSERT_TRUE(register_channel());
+  EXPECT_EQ(say("alice", "after", "hello").status, 202);
+  // Its request outlived the channel; it ends where the reader lets it go on.
+  int lines = 0;
+  while (stuck.next("message").event == "message") ++lines;
+  EXPECT_LT(lines, 160);
+}
+
 TEST_F(HttpChannelTest, APersonHasOnlySoManyStreams) {
   options_.streams_per_person = 2;
   start();
