@@ -1,0 +1,287 @@
+#include "app/daemon.h"
+
+#include <fmt/format.h>
+
+#include "app/memory.h"
+#include "app/version.h"
+#include "config/file.h"
+#include "store/files.h"
+
+namespace sluice::app {
+namespace {
+
+constexpr Duration kHousekeeping = std::chrono::seconds(10);
+/// By then whoever waited for the start has had their first answer.
+constexpr Duration kStartIsOver = std::chrono::seconds(1);
+/// Of the time for a stop, what is kept for the servers and the store.
+constexpr Duration kTail = std::chrono::seconds(2);
+constexpr std::string_view kOwner = "owner";
+constexpr std::size_t kTokenBytes = 256;
+
+Error in_words(const Error& error, const std::string& address) {
+  return error.within("listening on " + address);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::make(Parts parts) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(parts)));
+  if (auto opened = daemon->open_store(); !opened) return opened.error();
+  return daemon;
+}
+
+Daemon::Daemon(Parts parts)
+    : parts_(std::move(parts)),
+      options_(parts_.config.section<ServerOptions>("server")),
+      codes_(parts_.shard),
+      client_(parts_.shard, net::HttpClientOptions{}),
+      hooks_(router_),
+      tasks_(parts_.shard) {}
+
+Daemon::~Daemon() {
+  tasks_.cancel();
+  server_.reset();
+  control_.reset();
+}
+
+Result<void> Daemon::open_store() {
+  const auto& settings = parts_.config.section<StoreSettings>("store");
+  StoreOptions options;
+  options.directory = parts_.data;
+  options.now = parts_.clock.wall();
+  options.allow_network_file_system = settings.allow_network_fs;
+  options.cache_bytes = settings.cache;
+  options.key_retention = settings.key_retention;
+  options.text_retention = settings.retention;
+  auto engine = SqliteEngine::open(std::move(options));
+  if (!engine) return engine.error();
+  const MigrationReport migration = (*engine)->migration();
+  if (migration.from != 0 && migration.from != migration.to) {
+    parts_.log.info("store_migrated",
+                    {{"from", migration.from}, {"to", migration.to}, {"backup", migration.backup}});
+  }
+  Recovered recovered = std::move((*engine)->recovered());
+  const HashKey key = (*engine)->hash_key();
+  ThreadedStoreOptions threads;
+  threads.clock = &parts_.clock;
+  threads.log = &parts_.log;
+  threads.metrics = &parts_.metrics;
+  threads.on_failure = parts_.on_storage_failed;
+  auto store = ThreadedStore::start(parts_.shard, std::move(*engine), std::move(threads));
+  if (!store) return store.error();
+  store_ = std::move(*store);
+  make_gateway(std::move(recovered), key);
+  make_admin();
+  make_server();
+  return {};
+}
+
+void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
+  Logger& log = parts_.log;
+  grants_.emplace(parts_.shard, *store_);
+  for (const std::string& mark : grants_->load(recovered.marks)) {
+    log.warn("credential_unreadable", {{"mark", mark}});
+  }
+  front_.emplace(
+      Front::Parts{*grants_, codes_, parts_.metrics, log, [this]() -> std::optional<std::string> {
+                     const Core& core = gateway_->core();
+                     if (stopping_ || core.intake_closed) return "stopping";
+                     if (core.storage_failed) return "the store has failed";
+                     if (core.disk_low) return "the disk is nearly full";
+                     return std::nullopt;
+                   }});
+  log.info("store_opened", {{"generation", recovered.generation},
+                            {"conversations", recovered.conversations.size()},
+                            {"pending", recovered.messages.size()},
+                            {"open_turns", recovered.turns.size()},
+                            {"outbox", recovered.parts.size()},
+                            {"restored", recovered.restored}});
+  Gateway::Parts parts{.loop = parts_.shard,
+                       .store = *store_,
+                       .log = log,
+                       .metrics = parts_.metrics,
+                       .hash_key = key,
+                       .free_disk_bytes =
+                           [directory = parts_.data] {
+                             const auto free = files::free_bytes(directory);
+                             return free ? *free : UINT64_MAX;  // not known: not low
+                           },
+                       .on_storage_failed = parts_.on_storage_failed};
+  gateway_ =
+      std::make_unique<Gateway>(std::move(parts), parts_.config.section<CoreOptions>("core"));
+  gateway_->recover(std::move(recovered));
+}
+
+void Daemon::make_server() {
+  front_->mount(router_);
+  net::HttpServerHooks hooks;
+  router_.attach(hooks);
+  Counter& requests = parts_.metrics.counter("sluice_http_requests_total", "Requests answered.");
+  Counter& failed =
+      parts_.metrics.counter("sluice_http_requests_failed_total", "Requests answered 5xx.");
+  Counter& errors = parts_.metrics.counter(
+      "sluice_http_errors_total", "Connections and handshakes that failed, or were refused.");
+  Logger& log = parts_.log;
+  hooks.on_access = [&requests, &failed, &log](const net::HttpAccess& access) {
+    requests.add();
+    if (access.status >= 500) failed.add();
+    if (!log.enabled(LogLevel::kDebug)) return;
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(access.took).count();
+    log.debug("http_request", {{"method", access.request.method},
+                               {"path", access.request.path},
+                               {"status", access.status},
+                               {"bytes_in", access.bytes_in},
+                               {"bytes_out", access.bytes_out},
+                               {"ms", ms},
+                               {"peer", access.request.peer}});
+  };
+  hooks.on_error = [&errors, &log](const Error& error) {
+    errors.add();
+    log.debug("http_error", {{"error", error.to_string()}});
+  };
+  server_.emplace(parts_.shard, http_options(parts_.config.section<LimitOptions>("limits")),
+                  std::move(hooks));
+}
+
+Result<void> Daemon::listen() {
+  std::optional<net::TlsServerFiles> tls;
+  if (!options_.tls.certificate.empty()) {
+    tls = net::TlsServerFiles{options_.tls.certificate, options_.tls.key, options_.tls.min_version};
+  }
+  for (const std::string& text : options_.listen) {
+    const Result<ListenAddress> address = parse_listen(text);
+    if (!address) return address.error();
+    const Result<net::Endpoint> bound = server_->listen_tcp(address->host, address->port, tls);
+    if (!bound) return in_words(bound.error(), text);
+    listeners_.push_back({bound->address.to_string(), bound->port, tls.has_value()});
+    parts_.log.info("listening", {{"address", bound->to_string()}, {"tls", tls.has_value()}});
+  }
+  auto origins = auth::Origins::make(listeners_, options_.public_hosts);
+  if (!origins) return origins.error().within("server.public_hosts");
+  front_->set_origins(std::move(*origins));
+  const Result<void> control = control_->listen(parts_.control);
+  if (!control) return in_words(control.error(), parts_.control);
+  return {};
+}
+
+Task<Result<void>> Daemon::start() {
+  const Result<void> token = co_await make_owner_token();
+  if (!token) co_return token.error();
+  const Result<void> registered = co_await register_channels();
+  if (!registered) co_return registered.error();
+  // Last: a request that gets in finds everything in its place.
+  const Result<void> listening = listen();
+  if (!listening) co_return listening.error();
+  tell_metrics();
+  tasks_.spawn("daemon_housekeeping", housekeeping());
+  co_return Result<void>();
+}
+
+Task<Result<void>> Daemon::register_channels() {
+  Surroundings around{.shard = parts_.shard,
+                      .log = parts_.log,
+                      .metrics = parts_.metrics,
+                      .client = client_,
+                      .router = router_,
+                      .callers = *front_,
+                      .control_router = control_->router(),
+                      .local_callers = local_callers_,
+                      .mounts = mounts_,
+                      .hooks = hooks_};
+  for (const config::Instance* agent : agent_plans(parts_.config)) {
+    auto made = agent_kind(agent->kind).make(*agent, around);
+    if (!made) co_return made.error().within("agents." + agent->name);
+    const Result<void> added = gateway_->add_agent(std::move(*made));
+    if (!added) co_return added.error();
+  }
+  for (const ChannelPlan& plan : channel_plans(parts_.config)) {
+    auto made = channel_kind(plan.instance->kind).make(*plan.instance, plan.account, around);
+    if (!made) co_return made.error().within("channels." + plan.instance->name);
+    std::unique_ptr<Channel> channel = std::move(*made);
+    const Result<void> registered = co_await gateway_->register_channel(std::move(channel));
+    if (!registered) co_return registered.error();
+  }
+  co_return Result<void>();
+}
+
+std::string Daemon::owner_token_path() const { return parts_.data + "/owner.token"; }
+
+Task<Result<void>> Daemon::make_owner_token() {
+  const std::string path = owner_token_path();
+  Result<std::string> kept = config::read_file(path, kTokenBytes);
+  while (kept && kept->ends_with('\n')) kept->pop_back();
+  if (kept && grants_->check_token(*kept)) co_return Result<void>();
+  // Gone, or of another store: it is made anew, and the old one ends.
+  const Result<void> revoked = co_await grants_->revoke_token(std::string(kOwner));
+  if (!revoked && revoked.error().kind() != ErrorKind::kNotFound) co_return revoked.error();
+  const auto made = co_await grants_->add_token(std::string(kOwner), std::string(kOwner),
+                                                {auth::Scope::kChat, auth::Scope::kMetrics});
+  if (!made) co_return made.error();
+  co_return config::write_file_atomically(path, made->text + "\n");
+}
+
+Task<void> Daemon::housekeeping() {
+  store_->allow_pruning(gateway_->core().clock->may_expire());
+  co_await sleep_for(parts_.shard, kStartIsOver);
+#ifndef SLUICE_SANITIZED
+  const std::size_t released = release_start_pages();
+  parts_.log.debug("start_pages_released", {{"bytes", released}, {"resident", resident_bytes()}});
+#endif
+  while (true) {
+    store_->allow_pruning(gateway_->core().clock->may_expire());
+    co_await sleep_for(parts_.shard, kHousekeeping);
+  }
+}
+
+void Daemon::tell_metrics() {
+  Metrics& metrics = parts_.metrics;
+  metrics
+      .gauge("sluice_build_info", "Always 1; the version is the label.",
+             {{"version", std::string(kVersion)}})
+      .set(1);
+  metrics.gauge("process_start_time_seconds", "Start of the process, since 1970.")
+      .set(parts_.clock.wall().ms / 1000);
+  metrics.gauge_from("process_resident_memory_bytes", "Memory that the process holds.", {},
+                     [] { return static_cast<double>(resident_bytes()); });
+  metrics.gauge_from("sluice_http_connections", "Open connections.", {},
+                     [this] { return static_cast<double>(server_->stats().connections); });
+}
+
+Task<Daemon::Stopped> Daemon::stop(MonoTime deadline, Event* hurry) {
+  stopping_ = true;
+  Stopped stopped;
+  tasks_.cancel();
+  const MonoTime turns_until = MonoTime{deadline.ns - Duration(kTail).count()};
+  const auto ended = co_await run_until(parts_.shard, gateway_->stop(turns_until), deadline, hurry);
+  stopped.turns_left = ended.value ? *ended.value : gateway_->core().slots.running();
+  const bool hurried = hurry->is_set();
+  const MonoTime now = parts_.shard.now();
+  const MonoTime servers_until = hurried ? now : std::max(deadline, now);
+  stopped.requests_cut = co_await server_->stop(servers_until);
+  stopped.requests_cut += co_await control_->stop(servers_until);
+  const Result<void> closed = store_->stop();
+  if (!closed) parts_.on_storage_failed(closed.error());
+  co_return stopped;
+}
+
+std::string Daemon::base_url() const {
+  if (listeners_.empty()) return {};
+  const auto& listener = listeners_.front();
+  std::string host = listener.host;
+  if (host == "0.0.0.0") host = "127.0.0.1";
+  if (host == "::") host = "::1";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  // A certificate is made for a name.
+  if (listener.tls && !options_.public_hosts.empty()) {
+    host = options_.public_hosts.front();
+    host = host.substr(0, host.rfind(':'));
+  }
+  return fmt::format("{}://{}:{}", listener.tls ? "https" : "http", host, listener.port);
+}
+
+std::string Daemon::sign_in_url() {
+  const std::string code = codes_.issue({std::string(kOwner), {auth::Scope::kChat}});
+  return fmt::format("{}/login?code={}", base_url(), code);
+}
+
+}  // namespace sluice::app

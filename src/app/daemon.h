@@ -1,0 +1,105 @@
+#pragma once
+// Daemon: the composition root. It makes every part, connects them, and takes them down again in
+// the right order.
+//
+// One per process, shard-confined. Lifetime: make(), start(), stop(), destroy. What is on disk is
+// enough to go on from at any instant, so it may also just be destroyed.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "admin/control_socket.h"
+#include "admin/operations.h"
+#include "app/front.h"
+#include "app/kinds.h"
+#include "app/options.h"
+#include "app/settings.h"
+#include "auth/codes.h"
+#include "auth/grants.h"
+#include "gateway/gateway.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "runtime/task_group.h"
+#include "store/threaded_store.h"
+
+namespace sluice::app {
+
+class Daemon {
+ public:
+  struct Parts {
+    Shard& shard;
+    Clock& clock;
+    Logger& log;
+    Metrics& metrics;
+    const config::Config& config;
+    std::string data;     // the data directory
+    std::string control;  // the control socket
+    /// A write or fsync failed (C28): ends the process and does not return.
+    std::function<void(const Error&)> on_storage_failed;
+  };
+
+  /// Opens the store and takes over what is in it. Blocks. Errors: the store's (engine.h).
+  static Result<std::unique_ptr<Daemon>> make(Parts parts);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  /// Listens, and starts agents and channels. After an error the daemon is to be destroyed.
+  /// kConflict: an address or the control socket is in use.
+  Task<Result<void>> start();
+
+  struct Stopped {
+    std::size_t turns_left = 0;    // to the next start
+    std::size_t requests_cut = 0;  // clients that did not finish in time
+  };
+  /// Closes intake, lets turns, sends and requests end until the deadline, or until hurry is set,
+  /// and closes the store.
+  Task<Stopped> stop(MonoTime deadline, Event* hurry);
+
+  /// "http://127.0.0.1:8484"; empty if nothing listens.
+  std::string base_url() const;
+  /// A sign-in link that works once.
+  std::string sign_in_url();
+  /// The file that holds the owner's token.
+  std::string owner_token_path() const;
+
+ private:
+  explicit Daemon(Parts parts);
+  Result<void> open_store();
+  void make_gateway(Recovered recovered, const HashKey& key);
+  void make_admin();
+  void make_server();
+  Result<void> listen();
+  Task<Result<void>> make_owner_token();
+  Task<Result<void>> register_channels();
+  Task<void> housekeeping();
+  void tell_metrics();
+
+  admin::Hooks admin_hooks();
+  Task<std::vector<admin::Check>> checks(bool deep);
+
+  Parts parts_;
+  const ServerOptions& options_;
+  std::vector<auth::Origins::Listener> listeners_;
+  // In the order in which each may use those before it; destroyed in reverse.
+  std::unique_ptr<ThreadedStore> store_;
+  std::optional<auth::Grants> grants_;
+  auth::OneTimeCodes codes_;
+  std::optional<Front> front_;
+  LocalCallers local_callers_;
+  net::HttpClient client_;
+  net::Router router_;
+  Mounts mounts_;
+  hook::HookMount hooks_;
+  std::unique_ptr<Gateway> gateway_;
+  std::optional<admin::Operations> operations_;
+  std::optional<admin::ControlSocket> control_;
+  std::optional<net::HttpServer> server_;
+  TaskGroup tasks_;
+  bool stopping_ = false;
+};
+
+}  // namespace sluice::app

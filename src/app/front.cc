@@ -1,0 +1,191 @@
+#include "app/front.h"
+
+#include <vector>
+
+#include <fmt/core.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "auth/credentials.h"
+
+namespace sluice::app {
+namespace {
+
+constexpr std::string_view kRefused = "sluice_http_refused_total";
+constexpr std::string_view kRefusedHelp = "Requests refused before their body was read.";
+
+/// Answers that must not be kept by a browser or a proxy.
+net::HttpResponse uncached(net::HttpResponse response) {
+  response.headers.set("Cache-Control", "no-store");
+  response.headers.set("Referrer-Policy", "no-referrer");
+  response.headers.set("X-Content-Type-Options", "nosniff");
+  return response;
+}
+
+Error unauthenticated(std::string what) {
+  return Error(ErrorKind::kUnauthenticated, std::move(what), ErrorSource::kPeer);
+}
+
+std::string user_name(uid_t uid) {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::vector<char> buffer(16 << 10);
+  ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+  return found == nullptr ? fmt::format("uid-{}", uid) : std::string(found->pw_name);
+}
+
+}  // namespace
+
+net::HttpResponse refusal(const Error& error) {
+  const int status = net::status_of(error.kind());
+  net::HttpResponse response = net::HttpResponse::problem(
+      status, to_string(error.kind()), net::reason_phrase(status), error.context());
+  if (status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"sluice\"");
+  return uncached(std::move(response));
+}
+
+Front::Front(Parts parts)
+    : parts_(std::move(parts)),
+      refused_origin_(parts_.metrics.counter(kRefused, kRefusedHelp, {{"reason", "origin"}})),
+      refused_credentials_(
+          parts_.metrics.counter(kRefused, kRefusedHelp, {{"reason", "credentials"}})) {}
+
+Result<auth::Caller> Front::caller_of(const net::HttpRequest& request) const {
+  if (const auto header = request.headers.get("Authorization")) {
+    const auto token = auth::bearer(*header);
+    if (!token) return unauthenticated("the Authorization header is not \"Bearer <token>\"");
+    std::optional<auth::Caller> caller = parts_.grants.check_token(*token);
+    if (!caller) return unauthenticated("the token is unknown or has been revoked");
+    return *std::move(caller);
+  }
+  const auto header = request.headers.get("Cookie");
+  const auto cookie =
+      header ? auth::session_cookie(*header, request.tls) : std::optional<std::string_view>();
+  if (!cookie) return unauthenticated("a token is needed: Authorization: Bearer <token>");
+  std::optional<auth::Caller> caller = parts_.grants.check_session(*cookie);
+  if (!caller) return unauthenticated("the session has ended: open a new sign-in link");
+  return *std::move(caller);
+}
+
+Result<http::Caller> Front::identify(const net::HttpRequest& request) {
+  const Result<auth::Caller> caller = caller_of(request);
+  if (!caller) {
+    refused_credentials_.add();
+    return caller.error();
+  }
+  if (!caller->scopes.has(auth::Scope::kChat) && !caller->scopes.has(auth::Scope::kAll)) {
+    refused_credentials_.add();
+    return Error(ErrorKind::kPermissionDenied, "the token has not the scope \"chat\"",
+                 ErrorSource::kPeer);
+  }
+  const bool all = caller->scopes.has(auth::Scope::kAll);
+  return http::Caller{caller->person, all, all};
+}
+
+net::GateDecision Front::gate(const net::HttpRequest& request) {
+  const bool by_cookie =
+      !request.headers.contains("Authorization") && request.headers.contains("Cookie");
+  const Result<void> allowed = origins_
+                                   ? origins_->check(request.method, request.headers.get("Host"),
+                                                     request.headers.get("Origin"), by_cookie)
+                                   : Result<void>(Error(ErrorKind::kUnavailable, "starting"));
+  if (allowed) return net::GateDecision::pass();
+  refused_origin_.add();
+  return net::GateDecision::refuse(refusal(allowed.error()));
+}
+
+Task<void> Front::login(net::HttpExchange& exchange) {
+  const auto code = exchange.request().query_value("code");
+  std::optional<auth::OneTimeCodes::For> holder;
+  if (code) holder = parts_.codes.redeem(*code);
+  if (!holder) {
+    refused_credentials_.add();
+    exchange.respond(
+        refusal(unauthenticated("this sign-in link was used or is too old: `sluice run` prints one "
+                                "at each start")));
+    co_return;
+  }
+  const bool tls = exchange.request().tls;
+  const Result<std::string> cookie =
+      co_await parts_.grants.open_session(holder->person, holder->scopes);
+  if (!cookie) {
+    exchange.respond(refusal(cookie.error()));
+    co_return;
+  }
+  parts_.log.info("signed_in", {{"person", holder->person}, {"peer", exchange.request().peer}});
+  net::HttpResponse response = net::HttpResponse::text(
+      200, fmt::format("This browser is signed in as {}.\n", holder->person));
+  response.headers.add("Set-Cookie", auth::set_session_cookie(*cookie, tls));
+  exchange.respond(uncached(std::move(response)));
+}
+
+Task<void> Front::logout(net::HttpExchange& exchange) {
+  const auto header = exchange.request().headers.get("Cookie");
+  const bool tls = exchange.request().tls;
+  const auto cookie = header ? auth::session_cookie(*header, tls) : std::nullopt;
+  if (cookie) {
+    const Result<void> closed = co_await parts_.grants.close_session(std::string(*cookie));
+    if (!closed) {
+      exchange.respond(refusal(closed.error()));
+      co_return;
+    }
+  }
+  net::HttpResponse response = net::HttpResponse::no_content();
+  response.headers.add("Set-Cookie", auth::set_session_cookie("", tls));
+  exchange.respond(uncached(std::move(response)));
+}
+
+namespace {
+
+Task<void> answer(net::HttpExchange* exchange, net::HttpResponse response) {
+  exchange->respond(std::move(response));
+  co_return;
+}
+
+}  // namespace
+
+void Front::mount(net::Router& router) {
+  router.set_gate([this](const net::HttpRequest& request) { return gate(request); });
+  router.add("GET", "/healthz", [](net::HttpExchange& exchange) {
+    return answer(&exchange, uncached(net::HttpResponse::text(200, "alive\n")));
+  });
+  router.add("GET", "/readyz", [this](net::HttpExchange& exchange) {
+    const std::optional<std::string> why = parts_.not_ready();
+    return answer(&exchange, why ? refusal(Error(ErrorKind::kUnavailable, *why))
+                                 : uncached(net::HttpResponse::text(200, "ready\n")));
+  });
+  net::RouteOptions needs_metrics;
+  needs_metrics.gate = [this](const net::HttpRequest& request) {
+    const Result<auth::Caller> caller = caller_of(request);
+    if (caller && caller->scopes.has(auth::Scope::kMetrics)) return net::GateDecision::pass();
+    refused_credentials_.add();
+    return net::GateDecision::refuse(
+        refusal(caller ? Error(ErrorKind::kPermissionDenied,
+                               "the token has not the scope \"metrics\"", ErrorSource::kPeer)
+                       : caller.error()));
+  };
+  router.add(
+      "GET", "/metrics",
+      [this](net::HttpExchange& exchange) {
+        net::HttpResponse response = net::HttpResponse::text(200, parts_.metrics.serialise());
+        response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+        return answer(&exchange, uncached(std::move(response)));
+      },
+      needs_metrics);
+  router.add("GET", "/login", [this](net::HttpExchange& exchange) { return login(exchange); });
+  router.add("POST", "/logout", [this](net::HttpExchange& exchange) { return logout(exchange); });
+}
+
+Result<http::Caller> LocalCallers::identify(const net::HttpRequest& request) {
+  const auto& peer = request.unix_peer;
+  // No page of a browser reaches a Unix socket: what sends an Origin came through something else.
+  if (!peer || (peer->uid != ::geteuid() && peer->uid != 0) || request.headers.contains("Origin")) {
+    return Error(ErrorKind::kPermissionDenied, "the control socket is for the daemon's own user",
+                 ErrorSource::kPeer);
+  }
+  std::string& name = names_[peer->uid];
+  if (name.empty()) name = user_name(peer->uid);
+  return http::Caller{name, true, true};
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,123 @@
+#include "app/kinds.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "agents/echo/echo_agent.h"
+#include "agents/webhook/webhook_agent.h"
+#include "base/assert.h"
+#include "channels/hook/channel.h"
+
+namespace sluice::app {
+namespace {
+
+using MadeChannel = Result<std::unique_ptr<Channel>>;
+using MadeAgent = Result<std::unique_ptr<Agent>>;
+
+template <class O>
+const AccountOptions& account_options(const config::Instance& instance) {
+  return instance.get<O>();
+}
+
+/// The built-in account is at /v1; any other at /accounts/NAME/v1.
+std::string prefix_of(const config::Instance& instance) {
+  return instance.name == instance.kind ? std::string("/v1") : "/accounts/" + instance.name + "/v1";
+}
+
+MadeChannel make_face(const config::Instance& instance, const AccountOptions& account,
+                      net::Router& router, http::Authenticator& callers, Surroundings& around) {
+  http::HttpChannelOptions options = instance.get<http::HttpChannelOptions>();
+  static_cast<AccountOptions&>(options) = account;
+  auto& mount = around.mounts.emplace_back(
+      std::make_unique<http::HttpMount>(router, callers, prefix_of(instance)));
+  return std::unique_ptr<Channel>(std::make_unique<http::HttpChannel>(
+      instance.name, instance.kind, std::move(options), *mount, around.metrics));
+}
+
+MadeChannel make_http(const config::Instance& instance, const AccountOptions& account,
+                      Surroundings& around) {
+  return make_face(instance, account, around.router, around.callers, around);
+}
+
+MadeChannel make_cli(const config::Instance& instance, const AccountOptions& account,
+                     Surroundings& around) {
+  return make_face(instance, account, around.control_router, around.local_callers, around);
+}
+
+MadeChannel make_hook(const config::Instance& instance, const AccountOptions& account,
+                      Surroundings& around) {
+  hook::HookOptions options = instance.get<hook::HookOptions>();
+  static_cast<AccountOptions&>(options) = account;
+  auto made = hook::HookChannel::make(instance.name, std::move(options), around.hooks,
+                                      around.client, around.shard);
+  if (!made) return made.error();
+  return std::unique_ptr<Channel>(std::move(*made));
+}
+
+MadeAgent make_echo(const config::Instance& instance, Surroundings& around) {
+  return std::unique_ptr<Agent>(
+      std::make_unique<EchoAgent>(instance.name, instance.get<EchoOptions>(), around.shard));
+}
+
+MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
+  auto made = WebhookAgent::make(instance.name, instance.get<WebhookOptions>(), around.client,
+                                 around.shard);
+  if (!made) return made.error();
+  return std::unique_ptr<Agent>(std::move(*made));
+}
+
+constexpr std::array kChannels = {
+    ChannelKind{"http",
+                [](config::Kinds& kinds) {
+                  kinds.add<http::HttpChannelOptions>(
+                      "http", "Our own API over HTTP: post messages, follow conversations.");
+                },
+                &account_options<http::HttpChannelOptions>, &make_http},
+    ChannelKind{"cli",
+                [](config::Kinds& kinds) {
+                  kinds.add<http::HttpChannelOptions>(
+                      "cli", "The terminal: the same API on the control socket (`sluice chat`).");
+                },
+                &account_options<http::HttpChannelOptions>, &make_cli},
+    ChannelKind{"hook",
+                [](config::Kinds& kinds) {
+                  kinds.add<hook::HookOptions>(
+                      "hook", "Messages in by POST, answers out by POST to a callback URL.");
+                },
+                &account_options<hook::HookOptions>, &make_hook},
+};
+
+constexpr std::array kAgents = {
+    AgentKind{"echo",
+              [](config::Kinds& kinds) {
+                kinds.add<EchoOptions>("echo",
+                                       "Says what it was told, in every way that may be "
+                                       "wanted for trying things out. Needs no key.");
+              },
+              &make_echo, [](const config::Instance&) { return std::string(); }},
+    AgentKind{"webhook",
+              [](config::Kinds& kinds) {
+                kinds.add<WebhookOptions>("webhook",
+                                          "Posts each turn to a URL; the answer is the reply.");
+              },
+              &make_webhook,
+              [](const config::Instance& instance) { return instance.get<WebhookOptions>().url; }},
+};
+
+template <class All>
+const auto& find(const All& all, std::string_view name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& kind) { return kind.name == name; });
+  SLUICE_ASSERT(found != all.end());  // the schema knows the same list
+  return *found;
+}
+
+}  // namespace
+
+std::span<const ChannelKind> channel_kinds() { return kChannels; }
+const ChannelKind& channel_kind(std::string_view name) { return find(kChannels, name); }
+std::span<const AgentKind> agent_kinds() { return kAgents; }
+const AgentKind& agent_kind(std::string_view name) { return find(kAgents, name); }
+
+}  // namespace sluice::app

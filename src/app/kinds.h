@@ -1,0 +1,65 @@
+#pragma once
+// Kinds: every kind of channel and agent that this build knows. Adding one is a folder of its own
+// and a line in kinds.cc.
+//
+// Thread: start of the process; the made objects belong to the shard.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "channels/hook/mount.h"
+#include "channels/http/channel.h"
+#include "config/config.h"
+#include "config/schema.h"
+#include "gateway/agent.h"
+#include "gateway/channel.h"
+#include "net/http_client.h"
+#include "net/router.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "runtime/shard.h"
+
+namespace sluice::app {
+
+/// Where channels of our own face are mounted; outlives the servers.
+using Mounts = std::vector<std::unique_ptr<http::HttpMount>>;
+
+/// What the makers may use; all of it outlives what they make.
+struct Surroundings {
+  Shard& shard;
+  Logger& log;
+  Metrics& metrics;
+  net::HttpClient& client;
+  net::Router& router;           // of the TCP listener
+  http::Authenticator& callers;  // there
+  net::Router& control_router;   // of the control socket
+  http::Authenticator& local_callers;
+  Mounts& mounts;
+  hook::HookMount& hooks;  // on the TCP listener
+};
+
+struct ChannelKind {
+  std::string_view name;
+  void (*declare)(config::Kinds& kinds);
+  const AccountOptions& (*account)(const config::Instance& instance);
+  Result<std::unique_ptr<Channel>> (*make)(const config::Instance& instance,
+                                           const AccountOptions& account, Surroundings& around);
+};
+std::span<const ChannelKind> channel_kinds();
+const ChannelKind& channel_kind(std::string_view name);
+
+struct AgentKind {
+  std::string_view name;
+  void (*declare)(config::Kinds& kinds);
+  Result<std::unique_ptr<Agent>> (*make)(const config::Instance& instance, Surroundings& around);
+  /// Where it is reached over the network; empty if it needs nothing.
+  std::string (*url)(const config::Instance& instance);
+};
+std::span<const AgentKind> agent_kinds();
+const AgentKind& agent_kind(std::string_view name);
+
+}  // namespace sluice::app

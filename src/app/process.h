@@ -1,0 +1,32 @@
+#pragma once
+// What the process asks of the operating system before it does anything else, and its exit codes.
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::app {
+
+/// Exit codes; scripts and service managers rely on them. 78 is EX_CONFIG of sysexits.h.
+enum ExitCode : int {
+  kExitClean = 0,
+  kExitStartFailed = 1,
+  kExitUsage = 2,
+  kExitForced = 3,
+  kExitStoreFailed = 4,
+  kExitBadConfig = 78,
+};
+
+/// Files are ours alone (umask 077), memory is not dumped, writing to a closed socket is an error
+/// and no signal, descriptors up to the hard limit, memory goes back to the system. Returns the
+/// limit of descriptors.
+std::uint64_t prepare_process();
+
+/// Bytes of getrandom(2) for the shard's random source (jitter, not secrets).
+std::uint64_t random_seed();
+
+/// Tells systemd, if it started us ("READY=1", "STOPPING=1"). A failure is nobody's business:
+/// without systemd there is no socket.
+/// Protocol: sd_notify(3), a datagram to $NOTIFY_SOCKET.
+void notify_service_manager(std::string_view state);
+
+}  // namespace sluice::app

@@ -1,0 +1,35 @@
+#include "app/signals.h"
+
+#include <csignal>
+
+#include <boost/asio/signal_set.hpp>
+
+namespace sluice::app {
+
+struct Signals::Impl : std::enable_shared_from_this<Impl> {
+  Impl(Shard& shard, std::function<void(int)> f)
+      : set(shard.io(), SIGTERM, SIGINT, SIGHUP), on_signal(std::move(f)) {}
+
+  void wait() {
+    set.async_wait([self = shared_from_this()](const boost::system::error_code& error, int signal) {
+      if (error || !self->on_signal) return;
+      self->wait();
+      self->on_signal(signal);
+    });
+  }
+
+  boost::asio::signal_set set;
+  std::function<void(int)> on_signal;
+};
+
+Signals::Signals(Shard& shard, std::function<void(int)> on_signal)
+    : impl_(std::make_shared<Impl>(shard, std::move(on_signal))) {
+  impl_->wait();
+}
+
+Signals::~Signals() {
+  impl_->on_signal = nullptr;
+  impl_->set.cancel();
+}
+
+}  // namespace sluice::app
