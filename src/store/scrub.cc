@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <unordered_set>
 #include <vector>
 
 #include "store/erase.h"
@@ -22,13 +21,10 @@ constexpr std::size_t kBlock = 1 << 16;
 std::uint32_t big16(const std::uint8_t* p) { return std::uint32_t{p[0]} << 8 | p[1]; }
 std::uint32_t big32(const std::uint8_t* p) { return big16(p) << 16 | big16(p + 2); }
 
-/// The entry of a page in the pointer map.
+/// Entries of the pointer map: the pages of trees.
 enum class PageKind : std::uint8_t {
   kRoot = 1,
-  kFree = 2,
-  kOverflow = 3,
-  kMoreOverflow = 4,
-  kTree = 5
+  kTree = 5,
 };
 
 /// The database file, beneath the page cache.
@@ -90,57 +86,144 @@ bool clear_unused(std::uint8_t* page, std::size_t size, std::size_t header) {
   return changed;
 }
 
-/// Pages of the free list that hold nothing but what was in them before.
-Result<std::unordered_set<std::int64_t>> free_leaves(RawFile& file, std::int64_t pages) {
-  std::unordered_set<std::int64_t> leaves;
-  if (auto r = file.read(1); !r) return r.error();
-  std::int64_t trunk = big32(file.page() + 32);
-  for (std::int64_t seen = 0; trunk != 0 && trunk <= pages && seen < pages; ++seen) {
-    if (auto r = file.read(trunk); !r) return r.error();
-    const std::size_t count =
-        std::min<std::size_t>(big32(file.page() + 4), file.page_size() / 4 - 2);
-    for (std::size_t i = 0; i < count; ++i) leaves.insert(big32(file.page() + 8 + 4 * i));
-    trunk = big32(file.page());
+/// A payload that goes on beyond its page.
+struct Overflow {
+  std::int64_t first = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Reads a varint of the file format; 0 length if it runs over the end.
+std::size_t read_varint(const std::uint8_t* p, const std::uint8_t* end, std::uint64_t* value) {
+  *value = 0;
+  for (std::size_t i = 0; i < 9 && p + i < end; ++i) {
+    if (i == 8) {
+      *value = *value << 8 | p[i];
+      return 9;
+    }
+    *value = *value << 7 | (p[i] & 0x7f);
+    if ((p[i] & 0x80) == 0) return i + 1;
   }
-  return leaves;
+  return 0;
 }
 
-Result<void> clear_pages(RawFile& file, std::int64_t pages) {
-  const auto leaves = free_leaves(file, pages);
-  if (!leaves) return leaves.error();
-  const auto size = static_cast<std::int64_t>(file.page_size());
-  const std::int64_t mapped = size / 5;  // pages that one page of the pointer map tells of
-  const std::int64_t lock_page = kPendingByte / size + 1;
-  std::vector<std::uint8_t> map;
-  std::int64_t map_page = 0;
-  for (std::int64_t number = 1; number <= pages; ++number) {
-    if (number == lock_page) continue;
-    if (auto r = file.read(number); !r) return r;
-    bool changed = false;
-    if (number >= 2) {
-      std::int64_t owner = (number - 2) / (mapped + 1) * (mapped + 1) + 2;
-      if (owner == lock_page) ++owner;
-      if (number == owner) {
-        map.assign(file.page(), file.page() + size);
-        map_page = owner;
-        continue;
-      }
-      if (owner != map_page || number < owner) continue;
-      const auto kind =
-          static_cast<PageKind>(map[static_cast<std::size_t>(5 * (number - owner - 1))]);
-      if (kind == PageKind::kRoot || kind == PageKind::kTree) {
-        changed = clear_unused(file.page(), file.page_size(), 0);
-      } else if (kind == PageKind::kFree && leaves->contains(number)) {
-        changed = clear(file.page(), file.page() + size);
-      }
-    } else {
-      changed = clear_unused(file.page(), file.page_size(), kDatabaseHeader);
-    }
-    if (!changed) continue;
-    if (auto r = file.write(number); !r) return r;
+/// The overflowing cells of a page; only tables by rowid hold texts.
+std::vector<Overflow> overflows_of(const std::uint8_t* page, std::size_t size) {
+  std::vector<Overflow> found;
+  if (page[0] != 13) return found;
+  const std::uint64_t whole = size - 35;  // a payload up to this lies in the page
+  const std::uint64_t least = (size - 12) * 32 / 255 - 23;
+  const std::size_t cells = std::min<std::size_t>(big16(page + 3), (size - 8) / 2);
+  for (std::size_t i = 0; i < cells; ++i) {
+    const std::uint8_t* cell = page + std::min<std::size_t>(big16(page + 8 + 2 * i), size);
+    std::uint64_t payload = 0;
+    std::uint64_t rowid = 0;
+    const std::size_t a = read_varint(cell, page + size, &payload);
+    const std::size_t b = read_varint(cell + a, page + size, &rowid);
+    if (a == 0 || b == 0 || payload <= whole) continue;
+    std::uint64_t local = least + (payload - least) % (size - 4);
+    if (local > whole) local = least;
+    const std::uint8_t* next = cell + a + b + local;
+    if (next + 4 > page + size) continue;
+    found.push_back({big32(next), payload - local});
   }
-  return file.sync();
+  return found;
 }
+
+/// Goes through the whole file once, page by page.
+class PageScrubber {
+ public:
+  PageScrubber(RawFile& file, std::int64_t pages) : file_(file), pages_(pages) {}
+
+  Result<void> run() {
+    if (auto r = clear_free_list(); !r) return r;
+    if (auto r = clear_trees(); !r) return r;
+    return file_.sync();
+  }
+
+ private:
+  std::int64_t size() const { return static_cast<std::int64_t>(file_.page_size()); }
+
+  /// Leaves of the free list are not used at all, its trunks only as far as they list leaves.
+  Result<void> clear_free_list() {
+    if (auto r = file_.read(1); !r) return r;
+    std::int64_t trunk = big32(file_.page() + 32);
+    for (std::int64_t seen = 0; trunk != 0 && trunk <= pages_ && seen < pages_; ++seen) {
+      if (auto r = file_.read(trunk); !r) return r;
+      const std::int64_t next = big32(file_.page());
+      const std::size_t count =
+          std::min<std::size_t>(big32(file_.page() + 4), file_.page_size() / 4 - 2);
+      std::vector<std::int64_t> leaves;
+      for (std::size_t i = 0; i < count; ++i) leaves.push_back(big32(file_.page() + 8 + 4 * i));
+      if (auto r = clear_from(trunk, 8 + 4 * count); !r) return r;
+      for (const std::int64_t leaf : leaves) {
+        if (leaf < 2 || leaf > pages_) continue;
+        if (auto r = file_.read(leaf); !r) return r;
+        if (auto r = clear_from(leaf, 0); !r) return r;
+      }
+      trunk = next;
+    }
+    return {};
+  }
+
+  /// Clears the end of the page that was read, and writes it if that changed it.
+  Result<void> clear_from(std::int64_t number, std::size_t offset) {
+    if (!clear(file_.page() + offset, file_.page() + size())) return {};
+    return file_.write(number);
+  }
+
+  Result<void> clear_trees() {
+    for (std::int64_t number = 1; number <= pages_; ++number) {
+      if (number == lock_page()) continue;
+      if (auto r = file_.read(number); !r) return r;
+      if (!is_tree(number)) continue;
+      const std::size_t header = number == 1 ? kDatabaseHeader : 0;
+      const std::vector<Overflow> overflows =
+          number == 1 ? std::vector<Overflow>() : overflows_of(file_.page(), file_.page_size());
+      if (clear_unused(file_.page(), file_.page_size(), header)) {
+        if (auto r = file_.write(number); !r) return r;
+      }
+      for (const Overflow& overflow : overflows) {
+        if (auto r = clear_tail(overflow); !r) return r;
+      }
+    }
+    return {};
+  }
+
+  /// The last page of a chain is rarely full.
+  Result<void> clear_tail(const Overflow& overflow) {
+    const std::uint64_t each = file_.page_size() - 4;
+    std::int64_t number = overflow.first;
+    for (std::uint64_t left = overflow.bytes; number >= 2 && number <= pages_; left -= each) {
+      if (auto r = file_.read(number); !r) return r;
+      if (left <= each) return clear_from(number, 4 + left);
+      number = big32(file_.page());
+    }
+    return {};
+  }
+
+  /// Asks the pointer map what the page is. The map's own pages pass by before those they tell of.
+  bool is_tree(std::int64_t number) {
+    if (number == 1) return true;
+    const std::int64_t mapped = size() / 5;  // pages that one page of the map tells of
+    std::int64_t owner = (number - 2) / (mapped + 1) * (mapped + 1) + 2;
+    if (owner == lock_page()) ++owner;
+    if (number == owner) {
+      map_.assign(file_.page(), file_.page() + size());
+      map_page_ = owner;
+      return false;
+    }
+    if (owner != map_page_ || number < owner) return false;
+    const auto kind =
+        static_cast<PageKind>(map_[static_cast<std::size_t>(5 * (number - owner - 1))]);
+    return kind == PageKind::kRoot || kind == PageKind::kTree;
+  }
+  std::int64_t lock_page() const { return kPendingByte / size() + 1; }
+
+  RawFile& file_;
+  std::int64_t pages_;
+  std::vector<std::uint8_t> map_;
+  std::int64_t map_page_ = 0;
+};
 
 /// The log holds old states of pages. All of it has been copied into the file before this is
 /// called, and no reader uses it. Its header goes first: a crash then finds a log without frames,
@@ -193,7 +276,8 @@ Result<void> scrub(sqlite::Database& db) {
   sqlite3_file* raw = nullptr;
   sqlite3_file_control(db.handle(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&raw));
   RawFile file(raw, static_cast<std::size_t>(page_size->value_or(4096)));
-  if (auto r = clear_pages(file, pages->value_or(0)); !r) return r;
+  PageScrubber scrubber(file, pages->value_or(0));
+  if (auto r = scrubber.run(); !r) return r;
   // Cached pages still hold the old bytes in their gaps and would bring them back when they are
   // changed.
   sqlite3_db_release_memory(db.handle());
