@@ -45,7 +45,7 @@ void HttpMount::add(net::Router& router, std::string_view method, const std::str
   const bool posts_messages = serve == &post_messages;
   options.gate = [this, posts_messages](const net::HttpRequest& request) {
     net::GateDecision decision = gate(request);
-    if (!decision.refusal) {
+    if (*place_ != nullptr && !decision.refusal) {
       decision.body_limit = posts_messages ? (*place_)->options.body_max : kSmallBody;
     }
     return decision;
