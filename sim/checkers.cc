@@ -13,7 +13,8 @@ namespace {
 
 class Checks {
  public:
-  Checks(Outside& outside, StoreReader& reader, const std::vector<ChannelInfo>& channels, Gateway& gateway)
+  Checks(Outside& outside, StoreReader& reader, const std::vector<ChannelInfo>& channels,
+         Gateway& gateway)
       : outside_(outside), reader_(reader), channels_(channels), gateway_(gateway) {}
 
   void run() {
@@ -41,7 +42,8 @@ class Checks {
   std::vector<const AgentCall*> calls_for(MessageId id) const {
     std::vector<const AgentCall*> found;
     for (const AgentCall& call : outside_.calls) {
-      if (std::find(call.messages.begin(), call.messages.end(), id) != call.messages.end()) found.push_back(&call);
+      if (std::find(call.messages.begin(), call.messages.end(), id) != call.messages.end())
+        found.push_back(&call);
     }
     return found;
   }
@@ -57,7 +59,8 @@ class Checks {
     if (status.pending > 0 || !status.running.empty() || status.asking > 0) {
       outside_.violated("C17", fmt::format("{} messages never came to an end", status.pending));
     }
-    if (status.outbox > 0) outside_.violated("C21", fmt::format("{} parts are stuck", status.outbox));
+    if (status.outbox > 0)
+      outside_.violated("C21", fmt::format("{} parts are stuck", status.outbox));
   }
 
   void accepted(const SentEvent& event) {
@@ -65,7 +68,8 @@ class Checks {
     outside_.saw("C32");
     const auto life = reader_.life(event.id);
     if (!life || !*life) {
-      outside_.violated("C1", fmt::format("event {} was acknowledged as {} and is gone", event.n, event.id.value));
+      outside_.violated("C1", fmt::format("event {} was acknowledged as {} and is gone", event.n,
+                                          event.id.value));
       return;
     }
     const MessageLife& l = **life;
@@ -94,8 +98,10 @@ class Checks {
 
   void control(const SentEvent& event, const MessageLife& life) {
     outside_.saw("C9");
-    if (life.end.outcome != MessageOutcome::kHandled && life.end.outcome != MessageOutcome::kExpired) {
-      outside_.violated("C9", fmt::format("command {} ended as {}", event.message.text, to_string(life.end.outcome)));
+    if (life.end.outcome != MessageOutcome::kHandled &&
+        life.end.outcome != MessageOutcome::kExpired) {
+      outside_.violated("C9", fmt::format("command {} ended as {}", event.message.text,
+                                          to_string(life.end.outcome)));
     }
     const bool in_lane = event.message.text == "/new";
     if (!in_lane && life.end.ended_at != life.end.accepted_at) {
@@ -110,7 +116,8 @@ class Checks {
     const bool expired = life.end.outcome == MessageOutcome::kExpired;
     if (event.old) outside_.saw("C24");
     if (expired && !event.old) {
-      outside_.violated(outside_.jumped ? "C29" : "C24", fmt::format("event {} expired although it was fresh", event.n));
+      outside_.violated(outside_.jumped ? "C29" : "C24",
+                        fmt::format("event {} expired although it was fresh", event.n));
     }
     if (event.old && !expired && !outside_.jumped && !calls_for(event.id).empty()) {
       outside_.violated("C24", fmt::format("event {} is a day old and was answered", event.n));
@@ -118,9 +125,11 @@ class Checks {
     if (!expired) return;
     bool told = false;
     for (const HistoryRow& row : log_of(event.lane)) {
-      told = told || (row.kind == HistoryKind::kNotice && row.text.find("too old") != std::string::npos);
+      told = told ||
+             (row.kind == HistoryKind::kNotice && row.text.find("too old") != std::string::npos);
     }
-    if (!told) outside_.violated("C24", fmt::format("event {} expired and nobody was told", event.n));
+    if (!told)
+      outside_.violated("C24", fmt::format("event {} expired and nobody was told", event.n));
   }
 
   /// C12, C16, C17: what the person can see of it.
@@ -140,25 +149,31 @@ class Checks {
       notice = notice || row.kind == HistoryKind::kNotice;
     }
     if (agent_text.empty() && !notice) {
-      outside_.violated("C17", fmt::format("event {} ended as {} and nothing was said", event.n, to_string(outcome)));
+      outside_.violated("C17", fmt::format("event {} ended as {} and nothing was said", event.n,
+                                           to_string(outcome)));
     }
     if (outcome == MessageOutcome::kAnswered && agent_text.find("re ") != 0 && !cut) {
       outside_.violated("C12", fmt::format("event {} has the answer \"{}\"", event.n, agent_text));
     }
     if (!pulls(event.account)) {
-      const bool has_parts = std::any_of(life.parts.begin(), life.parts.end(),
-                                         [&](const MessageLife::Part& p) { return p.row.turn == life.end.turn; });
-      if (!has_parts) outside_.violated("C12", fmt::format("event {} ended without its parts", event.n));
+      const bool has_parts =
+          std::any_of(life.parts.begin(), life.parts.end(),
+                      [&](const MessageLife::Part& p) { return p.row.turn == life.end.turn; });
+      if (!has_parts)
+        outside_.violated("C12", fmt::format("event {} ended without its parts", event.n));
     }
     if (outcome == MessageOutcome::kStopped) {
       const auto calls = calls_for(event.id);
       if (calls.empty()) return;
       const std::string& streamed = calls.back()->streamed;
       if (!streamed.empty()) outside_.saw("C16");
-      if (!streamed.empty() && calls.back()->process == outside_.process && agent_text.find(streamed) != 0) {
-        outside_.violated("C16", fmt::format("event {} was stopped and \"{}\" became \"{}\"", event.n, streamed, agent_text));
+      if (!streamed.empty() && calls.back()->process == outside_.process &&
+          agent_text.find(streamed) != 0) {
+        outside_.violated("C16", fmt::format("event {} was stopped and \"{}\" became \"{}\"",
+                                             event.n, streamed, agent_text));
       }
-      if (!streamed.empty() && !cut) outside_.violated("C16", fmt::format("event {} is not marked as cut off", event.n));
+      if (!streamed.empty() && !cut)
+        outside_.violated("C16", fmt::format("event {} is not marked as cut off", event.n));
     }
   }
 
@@ -169,28 +184,35 @@ class Checks {
       outside_.saw("C6");
       for (const AgentCall* call : calls) {
         if (call->at > event.acknowledged_at &&
-            std::find(call->texts.begin(), call->texts.end(), event.message.text) == call->texts.end() &&
+            std::find(call->texts.begin(), call->texts.end(), event.message.text) ==
+                call->texts.end() &&
             std::count_if(outside_.events.begin(), outside_.events.end(),
                           [&](const SentEvent& e) { return e.after == event.after; }) == 1) {
-          outside_.violated("C6", fmt::format("message {} ran with the text from before edit {}", original.n, event.n));
+          outside_.violated("C6", fmt::format("message {} ran with the text from before edit {}",
+                                              original.n, event.n));
         }
       }
       return;
     }
     if (event.message.kind == EventKind::kDelete) {
       const auto target = reader_.life(original.id);
-      if (target && *target && (*target)->end.outcome == MessageOutcome::kWithdrawn && !calls.empty()) {
+      if (target && *target && (*target)->end.outcome == MessageOutcome::kWithdrawn &&
+          !calls.empty()) {
         outside_.violated("C6", fmt::format("message {} was withdrawn and ran", original.n));
       }
     }
     // An event of its own: then its message had started, or had ended, before.
-    const bool started = std::any_of(calls.begin(), calls.end(),
-                                     [&](const AgentCall* call) { return call->at <= event.acknowledged_at; });
+    const bool started = std::any_of(calls.begin(), calls.end(), [&](const AgentCall* call) {
+      // An attempt that the crash took before the agent was called has started too.
+      return call->at <= event.acknowledged_at || call->attempt > 1;
+    });
     const auto target = reader_.life(original.id);
     const bool ended = target && *target && !(*target)->pending &&
                        (calls.empty() || (*target)->end.outcome == MessageOutcome::kWithdrawn);
     if (!started && !ended && event.message.kind == EventKind::kEdit) {
-      outside_.violated("C6", fmt::format("edit {} did not replace message {}, which had not started", event.n, original.n));
+      outside_.violated(
+          "C6", fmt::format("edit {} did not replace message {}, which had not started", event.n,
+                            original.n));
     }
   }
 
@@ -210,33 +232,51 @@ class Checks {
         const auto a = events.find(calls[i - 1]->messages.back());
         const auto b = events.find(calls[i]->messages.front());
         if (a == events.end() || b == events.end()) continue;
-        compare(*a->second, *b->second, *calls[i - 1]);
-        gap(*a->second, *b->second, *calls[i - 1], *calls[i]);
+        compare(*a->second, *b->second);
+        if (!late(*b->second)) gap(*a->second, *b->second, *calls[i - 1], *calls[i]);
       }
     }
   }
-  void compare(const SentEvent& first, const SentEvent& second, const AgentCall& first_call) {
+  void compare(const SentEvent& first, const SentEvent& second) {
     const bool ordered = first.message.order && second.message.order;
-    const bool inverted = ordered ? *second.message.order < *first.message.order : second.id < first.id;
-    // What came after its successor had started runs late, and says so.
-    const bool came_late = second.acknowledged_at >= first_call.at || !ordered;
-    if (inverted && !(ordered && came_late)) {
+    const bool inverted =
+        ordered ? *second.message.order < *first.message.order : second.id < first.id;
+    if (!inverted) return;
+    // What came after a successor had started is late: it runs in the order of arrival. Ids ascend
+    // in the order in which messages came and turns began.
+    if (!late(second))
       outside_.violated("C5", fmt::format("event {} ran before event {}", first.n, second.n));
-    }
   }
-  void gap(const SentEvent& first, const SentEvent& second, const AgentCall& a, const AgentCall& b) {
+  bool late(const SentEvent& event) const {
+    return event.message.order &&
+           std::any_of(outside_.calls.begin(), outside_.calls.end(), [&](const AgentCall& call) {
+             return call.lane == event.lane && call.turn.value < event.id.value + 8 &&
+                    std::any_of(
+                        outside_.events.begin(), outside_.events.end(),
+                        [&](const SentEvent& e) {
+                          return e.message.order && *e.message.order > *event.message.order &&
+                                 std::find(call.messages.begin(), call.messages.end(), e.id) !=
+                                     call.messages.end();
+                        });
+           });
+  }
+  void gap(const SentEvent& first, const SentEvent& second, const AgentCall& a,
+           const AgentCall& b) {
     if (!first.message.order || !second.message.order || a.process != b.process) return;
     if (*second.message.order <= *first.message.order + 1) return;
-    // A turn after a known gap starts only when the window has passed, or the missing one was not to come.
+    // A turn after a known gap starts only when the window has passed, or the missing one was not
+    // to come.
     bool missing_came = false;
     for (const SentEvent& e : outside_.events) {
       if (e.account == second.account && e.message.chat == second.message.chat && e.message.order &&
-          *e.message.order > *first.message.order && *e.message.order < *second.message.order && e.acknowledged &&
-          e.acknowledged_at > b.at && e.acknowledged_at - b.at < milliseconds(150)) {
+          *e.message.order > *first.message.order && *e.message.order < *second.message.order &&
+          e.acknowledged && e.acknowledged_at > b.at &&
+          e.acknowledged_at - b.at < milliseconds(150)) {
         missing_came = true;
       }
     }
-    const bool hurried = b.at - second.acknowledged_at < milliseconds(140) && b.at - a.at < milliseconds(140);
+    const bool hurried =
+        b.at - second.acknowledged_at < milliseconds(140) && b.at - a.at < milliseconds(140);
     if (missing_came && hurried) {
       outside_.violated("C5", fmt::format("event {} did not wait for the one before it", second.n));
     }
@@ -255,14 +295,16 @@ class Checks {
             outside_.saw("C19");
             continue;
           }
-          outside_.violated(before->process == arrival.process && !was_unknown(arrival.part) ? "C20" : "C19",
-                            fmt::format("part {} arrived again without a label", arrival.part.value));
+          outside_.violated(
+              before->process == arrival.process && !was_unknown(arrival.part) ? "C20" : "C19",
+              fmt::format("part {} arrived again without a label", arrival.part.value));
         }
         if (earlier.empty() && arrival.kind == PartKind::kReply) {
           outside_.saw("C21");
           PartId& last = newest[arrival.account + "/" + arrival.chat];
           if (arrival.part < last) {
-            outside_.violated("C21", fmt::format("part {} overtook part {}", last.value, arrival.part.value));
+            outside_.violated(
+                "C21", fmt::format("part {} overtook part {}", last.value, arrival.part.value));
           }
           last = std::max(last, arrival.part);
         }
@@ -278,18 +320,21 @@ class Checks {
         if (!part.settled) {
           outside_.violated("C19", fmt::format("part {} is not settled", part.row.id.value));
         } else if (part.settled->outcome == PartOutcome::kSent && !by_part.contains(part.row.id)) {
-          outside_.violated("C19", fmt::format("part {} counts as sent and never arrived", part.row.id.value));
+          outside_.violated(
+              "C19", fmt::format("part {} counts as sent and never arrived", part.row.id.value));
         }
       }
     }
   }
   bool was_unknown(PartId part) const {
-    // The platform told the daemon nothing about an earlier try: then C19's rule is at stake, not C20's.
+    // The platform told the daemon nothing about an earlier try: then C19's rule is at stake, not
+    // C20's.
     return std::count_if(outside_.arrivals.begin(), outside_.arrivals.end(),
                          [&](const Arrival& a) { return a.part == part; }) > 2;
   }
 
-  /// C21, C32: a part refused for good takes the rest of its reply with it, and the person gets a word.
+  /// C21, C32: a part refused for good takes the rest of its reply with it, and the person gets a
+  /// word.
   void refusals() {
     for (PartId refused : outside_.refused) {
       const SentEvent* event = nullptr;
@@ -308,18 +353,25 @@ class Checks {
         }
       }
       if (event == nullptr || !turn) continue;
-      const auto it = std::find_if(parts.begin(), parts.end(), [&](const auto& p) { return p.row.id == refused; });
-      if (!it->settled || it->settled->outcome != PartOutcome::kDead || it->row.kind != PartKind::kReply) continue;
+      const auto it = std::find_if(parts.begin(), parts.end(),
+                                   [&](const auto& p) { return p.row.id == refused; });
+      if (!it->settled || it->settled->outcome != PartOutcome::kDead ||
+          it->row.kind != PartKind::kReply)
+        continue;
       bool told = false;
       for (const MessageLife::Part& part : parts) {
         told = told || (part.row.kind == PartKind::kNotice && part.row.id != refused);
-        const bool later = part.row.turn == turn && part.row.kind == PartKind::kReply && part.row.n > it->row.n;
+        const bool later =
+            part.row.turn == turn && part.row.kind == PartKind::kReply && part.row.n > it->row.n;
         if (later && part.settled && part.settled->outcome == PartOutcome::kSent) {
-          outside_.violated("C21", fmt::format("part {} was sent although part {} of its reply was refused",
-                                               part.row.id.value, refused.value));
+          outside_.violated(
+              "C21", fmt::format("part {} was sent although part {} of its reply was refused",
+                                 part.row.id.value, refused.value));
         }
       }
-      if (!told) outside_.violated("C32", fmt::format("part {} was refused and the person got no word", refused.value));
+      if (!told)
+        outside_.violated(
+            "C32", fmt::format("part {} was refused and the person got no word", refused.value));
     }
   }
 
@@ -336,9 +388,10 @@ void check_at_rest(Outside& outside, StoreReader& reader, const std::vector<Chan
   Checks(outside, reader, channels, gateway).run();
 }
 
-void check_erasure(Outside& outside, SqliteEngine& engine, LossyDisk& disk, const std::string& account,
-                   const std::string& person) {
-  // Others' accounts keep their own rows about a person of the same name: the texts are told apart by account.
+void check_erasure(Outside& outside, SqliteEngine& engine, LossyDisk& disk,
+                   const std::string& account, const std::string& person) {
+  // Others' accounts keep their own rows about a person of the same name: the texts are told apart
+  // by account.
   const auto report = engine.erase_person(account, person);
   if (!report) {
     outside.violated("C31", "erasing failed: " + report.error().to_string());
@@ -346,7 +399,8 @@ void check_erasure(Outside& outside, SqliteEngine& engine, LossyDisk& disk, cons
   }
   std::set<std::string> texts;
   for (const SentEvent& event : outside.events) {
-    if (event.account == account && event.message.sender == person && !event.message.text.empty() && !event.control) {
+    if (event.account == account && event.message.sender == person && !event.message.text.empty() &&
+        !event.control) {
       texts.insert(event.message.text);
     }
   }

@@ -1,8 +1,9 @@
 // sluice_sim N [--first SEED] [--mutant NAME | --mutants] [--replay] [--verbose]
-//   N seeds of the true core: prints the situations of each sentence; the last line is seeds and violations.
-//   --mutant NAME: the same with that fault; --mutants: each fault, until its checker catches it, in at most
-//   N seeds that the true core passes. --replay runs every seed twice and compares. Exit code 1 if anything
-//   is not as it should be.
+//   N seeds of the true core: prints the situations of each sentence; the last line is seeds and
+//   violations.
+//   --mutant NAME: the same with that fault; --mutants: each fault, until its checker catches it,
+//   in at most N seeds that the true core passes. --replay runs every seed twice and compares. Exit
+//   code 1 if anything is not as it should be.
 
 #include <chrono>
 #include <cstdio>
@@ -18,10 +19,12 @@
 namespace sluice::sim {
 namespace {
 
-// Sentences whose situations the worlds bring about; the others have tests of their own (docs/contract.md).
-constexpr const char* kSentences[] = {"C1",  "C3",  "C4",  "C5",  "C6",  "C7",  "C8",  "C9",  "C10", "C11",
-                                      "C12", "C13", "C14", "C16", "C17", "C18", "C19", "C20", "C21", "C23",
-                                      "C24", "C25", "C28", "C29", "C30", "C31", "C32"};
+// Sentences whose situations the worlds bring about; the others have tests of their own
+// (docs/contract.md).
+constexpr const char* kSentences[] = {"C1",  "C3",  "C4",  "C5",  "C6",  "C7",  "C8",
+                                      "C9",  "C10", "C11", "C12", "C13", "C14", "C16",
+                                      "C17", "C18", "C19", "C20", "C21", "C23", "C24",
+                                      "C25", "C28", "C29", "C30", "C31", "C32"};
 
 struct Options {
   std::uint64_t count = 100;
@@ -56,14 +59,15 @@ bool hunt(const MutantInfo& info, const Options& options) {
       }
       const WorldReport truth = run_seed(seed, false);
       if (!truth.violations.empty()) break;  // the seed says nothing about the mutant
-      std::printf("caught   %-28s by %-4s seed %-4lu %s\n", std::string(info.name).c_str(), v.sentence.c_str(),
-                  static_cast<unsigned long>(seed), v.what.c_str());
+      std::printf("caught   %-28s by %-4s seed %-4lu %s\n", std::string(info.name).c_str(),
+                  v.sentence.c_str(), static_cast<unsigned long>(seed), v.what.c_str());
       return true;
     }
   }
   std::printf("MISSED   %-28s in %lu seeds; expected %s", std::string(info.name).c_str(),
               static_cast<unsigned long>(options.count), std::string(info.sentences).c_str());
-  for (const auto& [sentence, count] : others) std::printf(", %s fired %d times", sentence.c_str(), count);
+  for (const auto& [sentence, count] : others)
+    std::printf(", %s fired %d times", sentence.c_str(), count);
   std::printf("\n");
   return false;
 }
@@ -97,8 +101,9 @@ int run(const Options& options) {
     acknowledged += static_cast<std::uint64_t>(report.acknowledged);
     for (const auto& [sentence, count] : report.situations) situations[sentence] += count;
     for (const Violation& v : report.violations) {
-      std::printf("seed %lu violates %s: %s (replay: --first %lu 1 --verbose)\n", static_cast<unsigned long>(seed),
-                  v.sentence.c_str(), v.what.c_str(), static_cast<unsigned long>(seed));
+      std::printf("seed %lu violates %s: %s (replay: --first %lu 1 --verbose)\n",
+                  static_cast<unsigned long>(seed), v.sentence.c_str(), v.what.c_str(),
+                  static_cast<unsigned long>(seed));
       ++violations;
     }
   }
@@ -112,10 +117,12 @@ int run(const Options& options) {
   }
   std::printf("\n%lu steps, %lu crashes, %lu events acknowledged, %.1f seeds a second\n",
               static_cast<unsigned long>(steps), static_cast<unsigned long>(crashes),
-              static_cast<unsigned long>(acknowledged), static_cast<double>(options.count) / seconds);
+              static_cast<unsigned long>(acknowledged),
+              static_cast<double>(options.count) / seconds);
   // A handful of seeds need not meet everything; a thousand must.
   const bool enough = options.count < 200 || never == 0 || options.mutant != nullptr;
-  if (!enough) std::printf("%lu sentences were never put to the test\n", static_cast<unsigned long>(never));
+  if (!enough)
+    std::printf("%lu sentences were never put to the test\n", static_cast<unsigned long>(never));
   std::printf("%lu seeds, %lu violations\n", static_cast<unsigned long>(options.count),
               static_cast<unsigned long>(violations));
   return violations == 0 && enough ? 0 : 1;
@@ -147,7 +154,9 @@ int main(int argc, char** argv) {
     } else if (arg[0] >= '0' && arg[0] <= '9') {
       options.count = std::strtoull(arg.c_str(), nullptr, 10);
     } else {
-      std::fprintf(stderr, "usage: sluice_sim N [--first SEED] [--mutant NAME | --mutants] [--replay] [--verbose]\n");
+      std::fprintf(stderr,
+                   "usage: sluice_sim N [--first SEED] [--mutant NAME | --mutants] [--replay] "
+                   "[--verbose]\n");
       return 2;
     }
   }

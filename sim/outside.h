@@ -1,7 +1,7 @@
 #pragma once
-// Outside: everything that a crash of the daemon does not touch, and that the checkers compare with what
-// the store says: people and what they sent, platforms and what reached them, agents and how they were
-// called. Values only; owned by the world.
+// Outside: everything that a crash of the daemon does not touch, and that the checkers compare with
+// what the store says: people and what they sent, platforms and what reached them, agents and how
+// they were called. Values only; owned by the world.
 
 #include <cstdint>
 #include <map>
@@ -14,7 +14,7 @@
 
 namespace sluice::sim {
 
-/// What an agent does with a message; carried in its text: "7:slow secret-ann".
+/// What an agent does with a message; carried in its text: "m7:slow secret-ann".
 enum class Behaviour : std::uint8_t {
   kOk,
   kSlow,         // seconds
@@ -24,9 +24,9 @@ enum class Behaviour : std::uint8_t {
   kRefuse,       // an error that no retry helps
   kThrow,
   kHang,
-  kFlood,        // more than the reply's bound
-  kLong,         // many parts
-  kPoison,       // kills the process, each time
+  kFlood,   // more than the reply's bound
+  kLong,    // many parts
+  kPoison,  // kills the process, each time
   kCount,
 };
 
@@ -34,11 +34,11 @@ struct SentEvent {
   int n = 0;
   std::string account;
   InboundMessage message;
-  MonoTime due;           // of the next delivery
+  MonoTime due;  // of the next delivery
   bool acknowledged = false;
-  bool refused = false;   // told that it will never be taken
+  bool refused = false;  // told that it will never be taken
   int deliveries = 0;
-  int extra = 0;          // deliveries after the acknowledgement
+  int extra = 0;  // deliveries after the acknowledgement
   MessageId id;
   LaneId lane;
   bool control = false;   // a command
@@ -88,6 +88,7 @@ struct FloodWait {
   PartId part;  // 0: the whole account
   MonoTime from;
   MonoTime until;
+  int process = 0;
 };
 
 struct Violation {
@@ -103,14 +104,15 @@ struct Outside {
   std::vector<PartId> refused;  // parts that a platform refused for good
   std::map<std::string, std::uint64_t> situations;
   std::vector<Violation> violations;
-  int process = 0;         // incarnation
-  bool calm = false;       // no more faults: everything must come to its end
-  bool die_now = false;    // an agent killed the process
-  bool dying = false;      // frames are being destroyed by a crash
-  bool jumped = false;     // the wall clock was moved
+  int process = 0;       // incarnation
+  bool calm = false;     // no more faults: everything must come to its end
+  bool die_now = false;  // an agent killed the process
+  bool dying = false;    // frames are being destroyed by a crash
+  bool jumped = false;   // the wall clock was moved
   bool disk_is_low = false;
-  bool held = false;       // the store was restored and no operator has looked yet
-  bool pruned = false;     // retention ran
+  bool held = false;            // the store was restored and no operator has looked yet
+  std::int64_t held_below = 0;  // ids from before the restoration
+  bool pruned = false;          // retention ran
   std::map<LaneId, int> retries_granted;
 
   void saw(const std::string& sentence) { ++situations[sentence]; }

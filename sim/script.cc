@@ -17,8 +17,8 @@ ChannelInfo account(std::string name, Capabilities can) {
 
 }  // namespace
 
-void World::add_event(int n, const std::string& account_name, const std::string& chat, const std::string& person,
-                      const std::string& word, std::int64_t at_ms) {
+void World::add_event(int n, const std::string& account_name, const std::string& chat,
+                      const std::string& person, const std::string& word, std::int64_t at_ms) {
   SentEvent event;
   event.n = n;
   event.account = account_name;
@@ -26,7 +26,7 @@ void World::add_event(int n, const std::string& account_name, const std::string&
   event.message.sender = person;
   event.message.sender_name = "Name of " + person;
   event.message.event = "e" + std::to_string(n);
-  event.message.text = std::to_string(n) + ":" + word + " secret-" + person;
+  event.message.text = "m" + std::to_string(n) + ":" + word + " secret-" + person;
   event.message.reply_to = "to-" + chat;
   event.due = clock_.mono + milliseconds(at_ms);
   outside_.events.push_back(std::move(event));
@@ -41,7 +41,8 @@ void World::write_script() {
   keyed.idempotency_window = milliseconds(3'600'000);
   Capabilities back = push;
   back.can_look_back = true;
-  accounts_ = {account("web", pull), account("push", push), account("keyed", keyed), account("back", back)};
+  accounts_ = {account("web", pull), account("push", push), account("keyed", keyed),
+               account("back", back)};
 
   options_.max_concurrent_turns = 4;
   options_.max_turns_per_person = 2;
@@ -68,7 +69,8 @@ void World::write_script() {
   for (int n = 0; n < count; ++n) {
     const ChannelInfo& info = accounts_[random_.below(accounts_.size())];
     const std::string person = kPeople[random_.below(burst ? 1 : kPeople.size())];
-    const std::string chat = "chat" + std::to_string(random_.below(burst ? 6 : 2)) + "-" + info.name;
+    const std::string chat =
+        "chat" + std::to_string(random_.below(burst ? 6 : 2)) + "-" + info.name;
     const std::int64_t at = burst ? random_.between(0, 500) : random_.between(0, 20'000);
     const std::uint64_t luck = random_.below(100);
     Behaviour behaviour = luck < 35   ? Behaviour::kOk
@@ -118,8 +120,9 @@ void World::write_script() {
     change.message.order.reset();
     change.message.kind = random_.percent(60) ? EventKind::kEdit : EventKind::kDelete;
     change.message.revision = "r1";
-    change.message.text =
-        change.message.kind == EventKind::kEdit ? std::to_string(n) + ":ok secret-" + change.message.sender : "";
+    change.message.text = change.message.kind == EventKind::kEdit
+                              ? "m" + std::to_string(n) + ":ok secret-" + change.message.sender
+                              : "";
     change.after = i;
     change.due = original.due + milliseconds(random_.between(1, 3'000));
     outside_.events.push_back(std::move(change));

@@ -5,8 +5,9 @@
 namespace sluice::sim {
 namespace {
 
-constexpr std::string_view kNames[] = {"ok",    "slow", "stream", "error-once", "error-always", "refuse",
-                                       "throw", "hang", "flood",  "long",       "poison"};
+constexpr std::string_view kNames[] = {"ok",           "slow",   "stream", "error-once",
+                                       "error-always", "refuse", "throw",  "hang",
+                                       "flood",        "long",   "poison"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(Behaviour::kCount));
 
 /// Marks the call as over however its frame ends, a crash included.
@@ -21,7 +22,9 @@ struct CallGuard {
 
 }  // namespace
 
-std::string_view name_of(Behaviour behaviour) { return kNames[static_cast<std::size_t>(behaviour)]; }
+std::string_view name_of(Behaviour behaviour) {
+  return kNames[static_cast<std::size_t>(behaviour)];
+}
 
 Behaviour behaviour_of(const std::string& text) {
   const std::size_t colon = text.find(':');
@@ -102,7 +105,8 @@ Task<Result<AgentReply>> SimAgent::act(TurnRequest request, DeltaSink* sink, std
         sink->delta("half a wo");
         outside_.calls[index].streamed = "half a wo";
         co_await sleep_for(loop_, milliseconds(5));
-        co_return Error(ErrorKind::kUnavailable, "not now", ErrorSource::kPeer, Retry::with_backoff());
+        co_return Error(ErrorKind::kUnavailable, "not now", ErrorSource::kPeer,
+                        Retry::with_backoff());
       }
       break;
     case Behaviour::kErrorAlways:

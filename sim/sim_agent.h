@@ -10,7 +10,8 @@ namespace sluice::sim {
 
 class SimAgent : public Agent {
  public:
-  SimAgent(Loop& loop, Outside& outside, AgentInfo info) : loop_(loop), outside_(outside), info_(std::move(info)) {}
+  SimAgent(Loop& loop, Outside& outside, AgentInfo info)
+      : loop_(loop), outside_(outside), info_(std::move(info)) {}
   const AgentInfo& info() const override { return info_; }
   Task<Result<AgentReply>> run(TurnRequest request, DeltaSink& sink) override;
 

@@ -27,14 +27,16 @@ Task<void> SimChannel::accept(std::vector<std::size_t> events) {
     body.push_back(outside_.events[i].message);
   }
   const int process = outside_.process;
-  const Result<std::vector<Accepted>> result = co_await host_->accept(std::move(body), std::nullopt);
+  const Result<std::vector<Accepted>> result =
+      co_await host_->accept(std::move(body), std::nullopt);
   if (process != outside_.process) co_return;
   for (std::size_t k = 0; k < events.size(); ++k) {
     SentEvent& sent = outside_.events[events[k]];
     if (!result) {
       // Told that it was not taken: it comes again.
       sent.due = loop_.now() + milliseconds(loop_.random().between(200, 3'000));
-      if (result.error().kind() == ErrorKind::kInvalidArgument || result.error().kind() == ErrorKind::kTooLarge) {
+      if (result.error().kind() == ErrorKind::kInvalidArgument ||
+          result.error().kind() == ErrorKind::kTooLarge) {
         sent.refused = true;
         sent.due = MonoTime::max();
       }
@@ -52,7 +54,8 @@ Task<void> SimChannel::accept(std::vector<std::size_t> events) {
     if (sent.acknowledged) {
       if (accepted.id != sent.id) {
         outside_.violated("C3", "event " + std::to_string(sent.n) + " was accepted twice, as " +
-                                    std::to_string(sent.id.value) + " and " + std::to_string(accepted.id.value));
+                                    std::to_string(sent.id.value) + " and " +
+                                    std::to_string(accepted.id.value));
       } else {
         outside_.saw("C3");
       }
@@ -60,7 +63,9 @@ Task<void> SimChannel::accept(std::vector<std::size_t> events) {
     if (!sent.acknowledged) {
       sent.acknowledged_at = loop_.now();
       if (outside_.disk_is_low && accepted.verdict == EventVerdict::kNew) {
-        outside_.violated("C28", "event " + std::to_string(sent.n) + " was accepted on a nearly full disk");
+        outside_.violated("C28", "event " + std::to_string(sent.n) +
+                                     " was accepted on a nearly full disk at " +
+                                     std::to_string(static_cast<double>(loop_.now().ns) / 1e9));
       }
     }
     sent.acknowledged = true;
@@ -89,10 +94,11 @@ void SimChannel::arrive(const SendRequest& request) {
   arrival.process = outside_.process;
   arrival.at = loop_.now();
   if (info_.can.idempotency_window.count() > 0) {
-    arrival.dropped_by_key = std::any_of(outside_.arrivals.begin(), outside_.arrivals.end(), [&](const Arrival& a) {
-      return a.account == info_.name && a.key == request.idempotency_key &&
-             loop_.now() - a.at < info_.can.idempotency_window + milliseconds(60'000);
-    });
+    arrival.dropped_by_key =
+        std::any_of(outside_.arrivals.begin(), outside_.arrivals.end(), [&](const Arrival& a) {
+          return a.account == info_.name && a.key == request.idempotency_key &&
+                 loop_.now() - a.at < info_.can.idempotency_window + milliseconds(60'000);
+        });
   }
   outside_.arrivals.push_back(std::move(arrival));
 }
@@ -108,8 +114,8 @@ Task<SendOutcome> SimChannel::send(SendRequest request) {
     SendOutcome limited = SendOutcome::of(What::kRateLimited, "slow down");
     limited.wait = milliseconds(random.between(1'000, 20'000));
     limited.whole_account = random.percent(30);
-    outside_.waits.push_back(FloodWait{info_.name, limited.whole_account ? PartId{} : request.part, loop_.now(),
-                                       loop_.now() + limited.wait});
+    outside_.waits.push_back(FloodWait{info_.name, limited.whole_account ? PartId{} : request.part,
+                                       loop_.now(), loop_.now() + limited.wait, outside_.process});
     outside_.saw("C23");
     co_return limited;
   }

@@ -1,6 +1,7 @@
 #pragma once
-// SimChannel: one account on a platform of the simulated world. The platform itself, with what it knows
-// and what it answers, is in Outside and in the seed; this is the daemon's end of it, gone with a crash.
+// SimChannel: one account on a platform of the simulated world. The platform itself, with what it
+// knows and what it answers, is in Outside and in the seed; this is the daemon's end of it, gone
+// with a crash.
 
 #include "gateway/channel.h"
 #include "runtime/task_group.h"
@@ -11,7 +12,11 @@ namespace sluice::sim {
 class SimChannel : public Channel {
  public:
   SimChannel(Loop& loop, Outside& outside, ChannelInfo info, AccountOptions account)
-      : loop_(loop), outside_(outside), info_(std::move(info)), account_(std::move(account)), tasks_(loop) {}
+      : loop_(loop),
+        outside_(outside),
+        info_(std::move(info)),
+        account_(std::move(account)),
+        tasks_(loop) {}
 
   const ChannelInfo& info() const override { return info_; }
   const AccountOptions& account() const override { return account_; }

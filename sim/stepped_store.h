@@ -1,7 +1,7 @@
 #pragma once
-// SteppedStore: the real SQLite engine behind the Store interface, one step at a time. The world decides
-// when a batch is written, how large it is, and which of its results are told before the power fails.
-// One process's; destroyed with it.
+// SteppedStore: the real SQLite engine behind the Store interface, one step at a time. The world
+// decides when a batch is written, how large it is, and which of its results are told before the
+// power fails. One process's; destroyed with it.
 
 #include <deque>
 #include <memory>
@@ -33,8 +33,12 @@ class SteppedStore : public Store {
   void read_one(std::size_t which);
 
  private:
-  void submit(std::shared_ptr<CommitRequest> request) override { queue_.push_back(std::move(request)); }
-  void submit(std::shared_ptr<ReadRequest> request) override { reads_.push_back(std::move(request)); }
+  void submit(std::shared_ptr<CommitRequest> request) override {
+    queue_.push_back(std::move(request));
+  }
+  void submit(std::shared_ptr<ReadRequest> request) override {
+    reads_.push_back(std::move(request));
+  }
 
   struct Written {
     std::shared_ptr<CommitRequest> request;

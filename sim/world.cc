@@ -13,7 +13,10 @@ constexpr HashKey kHashKey = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
 }  // namespace
 
 World::World(std::uint64_t seed, bool verbose)
-    : seed_(seed), verbose_(verbose), random_(seed * 2 + 1), disk_("world-" + std::to_string(seed), seed) {
+    : seed_(seed),
+      verbose_(verbose),
+      random_(seed * 2 + 1),
+      disk_("world-" + std::to_string(seed), seed) {
   clock_.mono = MonoTime{1'000'000'000};
   crashes_left_ = static_cast<int>(random_.below(4));
   next_operation_ = clock_.mono + milliseconds(random_.between(2'000, 8'000));
@@ -59,11 +62,14 @@ bool World::boot() {
   Recovered recovered = std::move((*engine)->recovered());
   if (recovered.restored) {
     outside_.held = true;
+    outside_.held_below = recovered.next_id;
     outside_.saw("C30");
   }
   p.store = std::make_unique<SteppedStore>(p.loop, std::move(*engine));
   Gateway::Parts parts{p.loop, *p.store, p.log, p.metrics, kHashKey, {}, {}};
-  parts.free_disk_bytes = [this] { return outside_.disk_is_low || disk_low_since_.ns != 0 ? 0 : 1ull << 30; };
+  parts.free_disk_bytes = [this] {
+    return outside_.disk_is_low || disk_low_since_.ns != 0 ? 0 : 1ull << 30;
+  };
   parts.on_storage_failed = [&p](const Error&) { p.storage_failed = true; };
   p.gateway = std::make_unique<Gateway>(std::move(parts), options_);
   const auto agent = [&](std::string name, OnInterrupt rule) {
@@ -88,7 +94,9 @@ bool World::boot() {
   };
   for (const ChannelInfo& info : accounts_) {
     auto made = std::make_unique<SimChannel>(p.loop, outside_, info, account_options_[info.name]);
-    made->on_send = [this, name = info.name](const SendRequest& request) { observe_send(name, request); };
+    made->on_send = [this, name = info.name](const SendRequest& request) {
+      observe_send(name, request);
+    };
     p.channels.push_back(made.get());
     p.tasks.spawn("register", Helper::add(p.gateway.get(), std::move(made)));
   }
@@ -105,6 +113,12 @@ void World::crash(bool power_loss) {
   ++crashes_;
   outside_.saw("C25");
   trace(power_loss ? 1001 : 1002);
+  if (verbose_) {
+    std::printf(
+        "%s of process %d at %.3f s, %lu faults so far%s\n", power_loss ? "power loss" : "kill",
+        outside_.process, static_cast<double>(clock_.mono.ns) / 1e9,
+        static_cast<unsigned long>(disk_.stats().faults), disk_.crashed() ? ", within a call" : "");
+  }
   outside_.dying = true;
   if (power_loss) {
     disk_.crash();
@@ -130,7 +144,9 @@ void World::crash(bool power_loss) {
 }
 
 void World::observe_call(const AgentCall& call) {
-  const auto id = [](const AgentCall& c) { return std::to_string(c.turn.value) + "/" + std::to_string(c.attempt); };
+  const auto id = [](const AgentCall& c) {
+    return std::to_string(c.turn.value) + "/" + std::to_string(c.attempt);
+  };
   int same_person = 0;
   int suspects = 0;
   const auto cut_before = [&](const AgentCall& c) {
@@ -152,18 +168,21 @@ void World::observe_call(const AgentCall& call) {
       for (MessageId o : other.messages) {
         if (m == o && other.turn != call.turn) {
           outside_.violated(other.cut_by_crash ? "C11" : "C3",
-                            "message " + std::to_string(m.value) + " ran in turns " + id(other) + " and " + id(call));
+                            "message " + std::to_string(m.value) + " ran in turns " + id(other) +
+                                " and " + id(call));
         }
       }
     }
     if (other.ended || other.process != outside_.process) continue;
-    if (other.lane == call.lane) outside_.violated("C5", "two turns at once in a lane: " + id(other) + ", " + id(call));
+    if (other.lane == call.lane)
+      outside_.violated("C5", "two turns at once in a lane: " + id(other) + ", " + id(call));
     if (other.sender == call.sender && other.account == call.account) ++same_person;
     if (other.attempt > 1 && cut_before(other) && suspect) ++suspects;
   }
   if (same_person > 0) outside_.saw("C7");
   if (same_person >= static_cast<int>(options_.max_turns_per_person)) {
-    outside_.violated("C7", call.sender + " holds more than " + std::to_string(options_.max_turns_per_person));
+    outside_.violated(
+        "C7", call.sender + " holds more than " + std::to_string(options_.max_turns_per_person));
   }
   if (suspect) outside_.saw("C14");
   if (suspects > 0) outside_.violated("C14", "two suspects at once: " + id(call));
@@ -180,11 +199,13 @@ void World::observe_call(const AgentCall& call) {
     const auto life = process_->store->reader().life(m);
     outside_.saw("C11");
     if (life && (!*life || !(*life)->pending)) {
-      outside_.violated("C11", "agent called for a message that is not pending on disk: " + id(call));
+      outside_.violated("C11",
+                        "agent called for a message that is not pending on disk: " + id(call));
     }
   }
   for (const std::string& text : call.texts) {
-    if (text == "/stop" || text == "/status" || text == "/help") outside_.violated("C9", "a command went to an agent");
+    if (text == "/stop" || text == "/status" || text == "/help")
+      outside_.violated("C9", "a command went to an agent");
   }
 }
 
@@ -193,16 +214,29 @@ void World::observe_send(const std::string& account, const SendRequest& request)
   const std::vector<PartId> ids = {request.part};
   const auto rows = process_->store->reader().parts(ids);
   const bool keyed = account == "keyed";
-  if (rows && (rows->empty() || (rows->front()->claimed_by != outside_.process && !keyed &&
-                                 rows->front()->claimed_by != process_->store->engine().generation()))) {
-    outside_.violated("C18", "part " + std::to_string(request.part.value) + " is sent without a claim on disk");
+  if (rows &&
+      (rows->empty() || (rows->front()->claimed_by != outside_.process && !keyed &&
+                         rows->front()->claimed_by != process_->store->engine().generation()))) {
+    outside_.violated(
+        "C18", "part " + std::to_string(request.part.value) + " is sent without a claim on disk");
   }
-  if (outside_.held) outside_.violated("C30", "a restored store sends before an operator has looked");
+  if (outside_.held && request.part.value < outside_.held_below) {
+    outside_.violated("C30",
+                      account + " sends before an operator has looked at the restored store");
+  }
   for (const FloodWait& wait : outside_.waits) {
-    if (wait.account != account || (wait.part && wait.part != request.part)) continue;
+    // A clock that was moved while the daemon was down can't be seen through.
+    if (outside_.jumped || wait.account != account || (wait.part && wait.part != request.part))
+      continue;
     // What was on its way when the platform spoke doesn't count.
+    // Nor what the platform said to a process that died before it could write it down.
+    if (wait.process != outside_.process && rows && !rows->empty() &&
+        rows->front()->not_before <= clock_.wall()) {
+      continue;
+    }
     if (clock_.mono > wait.from && clock_.mono < wait.until && wait.part) {
-      outside_.violated("C23", "part " + std::to_string(request.part.value) + " is sent within a flood wait");
+      outside_.violated(
+          "C23", "part " + std::to_string(request.part.value) + " is sent within a flood wait");
     }
   }
 }
@@ -239,9 +273,11 @@ void World::maybe_strike() {
     }
     return;
   }
-  if (random_.below(4'000) == 0) {
+  if (!outside_.jumped && random_.below(1'500) == 0) {
+    // Back by any amount, or forward by more than a pause of the machine would explain.
     const std::int64_t hour = 3'600'000;
-    clock_.offset_ms += random_.percent(50) ? -random_.between(hour, 40 * 24 * hour) : random_.between(hour, 40 * 24 * hour);
+    clock_.offset_ms += random_.percent(50) ? -random_.between(hour, 40 * 24 * hour)
+                                            : random_.between(8 * 24 * hour, 40 * 24 * hour);
     outside_.jumped = true;
     outside_.saw("C29");
     trace(1003);
@@ -262,10 +298,14 @@ void World::maybe_strike() {
 void World::operate() {
   if (clock_.mono < next_operation_ || process_ == nullptr) return;
   next_operation_ = clock_.mono + milliseconds(random_.between(2'000, 8'000));
+  if (verbose_) std::printf("operator at %.3f s\n", static_cast<double>(clock_.mono.ns) / 1e9);
   if (disk_low_since_.ns != 0) {
     // Intake looks once a second; what it let in before that is no fault.
-    if (!outside_.disk_is_low && !outside_.calm && random_.percent(70)) {
+    const bool seen = clock_.mono - disk_low_since_ > milliseconds(1'500);
+    if (!outside_.disk_is_low && !outside_.calm && (!seen || random_.percent(70))) {
+      if (!seen) return;
       outside_.disk_is_low = true;
+      if (verbose_) std::printf("disk low at %.3f s\n", static_cast<double>(clock_.mono.ns) / 1e9);
       next_operation_ = clock_.mono + milliseconds(3'000);
     } else {
       outside_.disk_is_low = false;
@@ -313,9 +353,15 @@ void World::operate() {
     }
   }
   if (random_.percent(50) || mutant(Mutant::kPruneLiveKeys)) {
-    const auto more = process_->store->engine().maintain(clock_.wall(), SqliteEngine::Effort::kIdle,
-                                                         gateway.core().clock->may_expire());
-    (void)more;
+    // Ten minutes ahead of the clock: its passes fall into a run of seconds, and no age comes near
+    // a bound.
+    upkeep_ahead_ = upkeep_ahead_ + milliseconds(600'000);
+    for (int slices = 0; slices < 20; ++slices) {
+      const auto more = process_->store->engine().maintain(clock_.wall() + upkeep_ahead_,
+                                                           SqliteEngine::Effort::kIdle,
+                                                           gateway.core().clock->may_expire());
+      if (!more) break;
+    }
     outside_.pruned = true;
     outside_.saw("C4");
   }
@@ -353,7 +399,8 @@ bool World::step() {
       if (event.due > clock_.mono && !event.refused) next = std::min(next, event.due);
     }
     if (next > clock_.mono && next != MonoTime::max()) {
-      clock_.mono = total == 0 ? next : std::min(next, clock_.mono + milliseconds(random_.between(0, 20)));
+      clock_.mono =
+          total == 0 ? next : std::min(next, clock_.mono + milliseconds(random_.between(0, 20)));
     }
     operate();
     trace(static_cast<std::uint64_t>(clock_.mono.ns));
@@ -368,10 +415,13 @@ bool World::step() {
     p.store->write(random_.below(p.store->queued()) + 1);
     const bool failed_sync = disk_.stats().faults > faults_seen_;
     faults_seen_ = disk_.stats().faults;
+    if (failed_sync && verbose_)
+      std::printf("fault at %.3f s\n", static_cast<double>(clock_.mono.ns) / 1e9);
     if (failed_sync && sync_fault_pending_) {
       sync_fault_pending_ = false;
       outside_.saw("C28");
-      if (!p.store->engine().failure()) outside_.violated("C28", "the store goes on after a failed fsync");
+      if (!p.store->engine().failure())
+        outside_.violated("C28", "the store goes on after a failed fsync");
     }
     if (disk_.crashed()) crash(random_.percent(60));
   } else if ((pick -= write) < tell) {
@@ -391,7 +441,8 @@ bool World::at_rest() {
     if (event.due != MonoTime::max() && !event.refused) return false;
   }
   Process& p = *process_;
-  if (p.loop.has_ready() || p.store->queued() > 0 || p.store->untold() > 0 || p.store->reads() > 0) return false;
+  if (p.loop.has_ready() || p.store->queued() > 0 || p.store->untold() > 0 || p.store->reads() > 0)
+    return false;
   const GatewayStatus status = p.gateway->status();
   return status.pending == 0 && status.outbox == 0 && status.running.empty() && status.asking == 0;
 }
@@ -419,7 +470,8 @@ WorldReport World::run() {
   disk_.fail(DiskFault::kSyncError, 1, 0);
   if (process_ != nullptr && disk_.crashed()) crash(true);
   if (process_ != nullptr && outside_.violations.empty()) {
-    // One more end at a random moment: what the calm brings must not depend on this process's memory.
+    // One more end at a random moment: what the calm brings must not depend on this process's
+    // memory.
     if (random_.percent(30)) crash(random_.percent(50));
   }
   if (process_ != nullptr) run_until_rest();
@@ -427,24 +479,34 @@ WorldReport World::run() {
     check_at_rest(outside_, process_->store->reader(), accounts_, *process_->gateway);
     if (outside_.violations.empty() && random_.percent(20)) {
       outside_.saw("C31");
-      check_erasure(outside_, process_->store->engine(), disk_, accounts_[random_.below(accounts_.size())].name, "ann");
+      check_erasure(outside_, process_->store->engine(), disk_,
+                    accounts_[random_.below(accounts_.size())].name, "ann");
     }
   }
   if (verbose_) {
+    for (const std::string& file : disk_.files()) {
+      const std::string path = "/tmp/sluice-sim" + file;
+      if (std::FILE* out = std::fopen(path.c_str(), "wb")) {
+        const std::string bytes = disk_.content(file).value_or("");
+        std::fwrite(bytes.data(), 1, bytes.size(), out);
+        std::fclose(out);
+      }
+    }
     for (const SentEvent& e : outside_.events) {
-      std::printf("event %d %s/%s \"%s\" id=%ld acked=%d refused=%d deliveries=%d\n", e.n, e.account.c_str(),
-                  e.message.chat.c_str(), e.message.text.c_str(), static_cast<long>(e.id.value), e.acknowledged,
-                  e.refused, e.deliveries);
+      std::printf("event %d %s/%s \"%s\" id=%ld acked=%d refused=%d deliveries=%d\n", e.n,
+                  e.account.c_str(), e.message.chat.c_str(), e.message.text.c_str(),
+                  static_cast<long>(e.id.value), e.acknowledged, e.refused, e.deliveries);
     }
     for (const AgentCall& c : outside_.calls) {
       std::printf("call process %d turn %ld/%u lane %ld %s \"%s\" completed=%d cut=%d\n", c.process,
-                  static_cast<long>(c.turn.value), c.attempt, static_cast<long>(c.lane.value), c.agent.c_str(),
-                  c.texts.front().c_str(), c.completed, c.cut_by_crash);
+                  static_cast<long>(c.turn.value), c.attempt, static_cast<long>(c.lane.value),
+                  c.agent.c_str(), c.texts.front().c_str(), c.completed, c.cut_by_crash);
     }
     for (const Arrival& a : outside_.arrivals) {
-      std::printf("arrival process %d %s/%s part %ld turn %ld n=%u labelled=%d dropped=%d \"%s\"\n", a.process,
-                  a.account.c_str(), a.chat.c_str(), static_cast<long>(a.part.value), static_cast<long>(a.turn.value),
-                  a.n, a.labelled, a.dropped_by_key, a.text.c_str());
+      std::printf("arrival process %d %s/%s part %ld turn %ld n=%u labelled=%d dropped=%d \"%s\"\n",
+                  a.process, a.account.c_str(), a.chat.c_str(), static_cast<long>(a.part.value),
+                  static_cast<long>(a.turn.value), a.n, a.labelled, a.dropped_by_key,
+                  a.text.c_str());
     }
   }
   WorldReport report;

@@ -1,10 +1,10 @@
 #pragma once
-// World: one seeded run of the real core on the real store over the lossy disk, with everything around it
-// simulated: people, platforms, agents, clocks, crashes. The same seed replays exactly.
+// World: one seeded run of the real core on the real store over the lossy disk, with everything
+// around it simulated: people, platforms, agents, clocks, crashes. The same seed replays exactly.
 //
-// A run has two phases. In the storm everything may fail and the process dies a few times; in the calm
-// nothing new fails, and all that was accepted must come to an end that somebody can see. Then the
-// checkers compare what the outside saw with what the store says.
+// A run has two phases. In the storm everything may fail and the process dies a few times; in the
+// calm nothing new fails, and all that was accepted must come to an end that somebody can see. Then
+// the checkers compare what the outside saw with what the store says.
 
 #include <memory>
 #include <string>
@@ -59,8 +59,8 @@ class World {
  private:
   // script.cc: who exists and what they send.
   void write_script();
-  void add_event(int n, const std::string& account, const std::string& chat, const std::string& person,
-                 const std::string& word, std::int64_t at_ms);
+  void add_event(int n, const std::string& account, const std::string& chat,
+                 const std::string& person, const std::string& word, std::int64_t at_ms);
   // world.cc: life and death.
   bool boot();
   void crash(bool power_loss);
@@ -93,6 +93,7 @@ class World {
   std::uint64_t faults_seen_ = 0;
   MonoTime next_operation_;
   MonoTime disk_low_since_;
+  milliseconds upkeep_ahead_{0};
   std::uint64_t steps_ = 0;
   std::uint64_t trace_ = 0xcbf29ce484222325u;
 };
@@ -100,7 +101,7 @@ class World {
 /// checkers.cc: what must hold at rest, each under the name of its sentence.
 void check_at_rest(Outside& outside, StoreReader& reader, const std::vector<ChannelInfo>& channels,
                    Gateway& gateway);
-void check_erasure(Outside& outside, SqliteEngine& engine, LossyDisk& disk, const std::string& account,
-                   const std::string& person);
+void check_erasure(Outside& outside, SqliteEngine& engine, LossyDisk& disk,
+                   const std::string& account, const std::string& person);
 
 }  // namespace sluice::sim

@@ -12,15 +12,14 @@ constexpr milliseconds kCorrection{5'000};
 constexpr milliseconds kAheadMax{7 * 24 * 3'600'000LL};
 }  // namespace
 
-ClockGuard::ClockGuard(Loop& loop, UnixMillis newest, bool accepted)
-    : loop_(loop),
-      base_mono_(loop.now()),
-      base_wall_(loop.wall()),
-      last_(base_wall_),
-      newest_(newest) {
-  if (newest.ms == 0 || accepted) return;
+ClockGuard::ClockGuard(Loop& loop, UnixMillis newest)
+    : loop_(loop), base_mono_(loop.now()), base_wall_(loop.wall()), last_(base_wall_) {
+  if (newest.ms == 0) return;
   if (base_wall_ < newest) start_trust_ = Trust::kBehind;
   if (base_wall_ > newest + kAheadMax) start_trust_ = Trust::kAhead;
+  // Time goes on from where the store saw it last: what waits for a moment still knows how long,
+  // and nothing written meanwhile makes a wrong clock look right at the next start.
+  if (start_trust_ != Trust::kGood) base_wall_ = last_ = newest;
 }
 
 void ClockGuard::look() {
@@ -35,10 +34,13 @@ void ClockGuard::look() {
   const UnixMillis wall = loop_.wall();
   const milliseconds off = wall - expected;
   jumped_ = off > kCorrection || off < -kCorrection;
+  if (start_trust_ != Trust::kGood && wall >= expected && wall < expected + kAheadMax) {
+    jumped_ = false;  // a clock that was set right after the start
+  }
   if (!jumped_) {
     base_mono_ = mono;
     base_wall_ = wall;
-    if (start_trust_ == Trust::kBehind && wall >= newest_) start_trust_ = Trust::kGood;
+    start_trust_ = Trust::kGood;
   }
   last_ = std::max(last_, jumped_ ? expected : wall);
 }
@@ -50,7 +52,7 @@ UnixMillis ClockGuard::now() {
 
 ClockGuard::Trust ClockGuard::trust() {
   look();
-  if (jumped_) return Trust::kJumped;
+  if (start_trust_ == Trust::kGood && jumped_) return Trust::kJumped;
   return start_trust_;
 }
 

@@ -20,9 +20,8 @@ class ClockGuard {
     kJumped,  // left the monotonic clock while we ran
   };
 
-  /// newest: the newest stamp in the store, 0 for an empty one. accepted: an operator has confirmed
-  /// the clock as it is now.
-  ClockGuard(Loop& loop, UnixMillis newest, bool accepted);
+  /// newest: the newest stamp in the store, or that an operator has accepted; 0 for an empty store.
+  ClockGuard(Loop& loop, UnixMillis newest);
 
   /// Wall time for stamps and ages. Never goes back within a run.
   UnixMillis now();
@@ -38,7 +37,6 @@ class ClockGuard {
   MonoTime base_mono_;
   UnixMillis base_wall_;
   UnixMillis last_;
-  UnixMillis newest_;
   Trust start_trust_ = Trust::kGood;
   bool jumped_ = false;
 };

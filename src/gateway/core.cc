@@ -39,8 +39,6 @@ CoreCounters::CoreCounters(Metrics& m)
                                 "Sends to a channel that is not registered.")),
       late(m.counter("sluice_messages_late_total",
                      "Messages that came after their gap was given up.")),
-      reader_lagged(
-          m.counter("sluice_feed_lagged_total", "Live readers that had to catch up from the log.")),
       pending(m.gauge("sluice_messages_pending", "Messages accepted and not done.")),
       running(m.gauge("sluice_turns_running", "Turns that hold a slot.")),
       outbox(m.gauge("sluice_outbox_parts", "Parts not settled.")),

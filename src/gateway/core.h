@@ -82,7 +82,6 @@ struct CoreCounters {
   Counter& parts_possible_duplicate;
   Counter& send_to_nowhere;
   Counter& late;
-  Counter& reader_lagged;
   Gauge& pending;
   Gauge& running;
   Gauge& outbox;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <unordered_map>
 
 #include <fmt/core.h>
@@ -13,6 +14,7 @@ namespace {
 
 constexpr milliseconds kHousekeeping{1'000};
 constexpr int kQuestionsEvery = 60;
+constexpr std::string_view kClockAccepted = "clock_accepted";
 
 constexpr std::array<std::string_view, 5> kAccountStates = {"active", "paused", "parked",
                                                             "conflict", "held"};
@@ -76,7 +78,7 @@ Gateway::Gateway(Parts parts, CoreOptions options)
       intake_(core_, lanes_, turns_, outbox_),
       shutdown_(parts.loop) {
   core_.on_storage_failed = std::move(parts.on_storage_failed);
-  core_.clock = std::make_unique<ClockGuard>(core_.loop, UnixMillis{}, false);
+  core_.clock = std::make_unique<ClockGuard>(core_.loop, UnixMillis{});
 }
 
 Gateway::~Gateway() { core_.tasks.cancel(); }
@@ -84,12 +86,12 @@ Gateway::~Gateway() { core_.tasks.cancel(); }
 void Gateway::recover(Recovered recovered) {
   core_.generation = recovered.generation;
   core_.last_id = recovered.next_id - 1;
-  bool clock_accepted = false;
+  UnixMillis newest = recovered.newest_stamp;
   for (const auto& [name, value] : recovered.marks) {
-    if (name == "clock_accepted")
-      clock_accepted = value == fmt::format("{}", recovered.newest_stamp.ms);
+    if (name == kClockAccepted)
+      newest.ms = std::max<std::int64_t>(newest.ms, std::atoll(value.c_str()));
   }
-  core_.clock = std::make_unique<ClockGuard>(core_.loop, recovered.newest_stamp, clock_accepted);
+  core_.clock = std::make_unique<ClockGuard>(core_.loop, newest);
   core_.conversations.load(std::move(recovered.conversations));
   for (AccountRow& row : recovered.accounts) {
     Account& account = core_.account(row.name);
@@ -217,10 +219,6 @@ Task<Result<void>> Gateway::register_channel(std::unique_ptr<Channel> channel) {
     co_return started.error().within("channel \"" + name + "\"");
   }
   core_.log.info("channel_registered", {{"account", name}, {"kind", account.channel->info().kind}});
-  if (!restored_reason_.empty() && account.row.state == AccountState::kActive &&
-      account.row.since.ms == 0) {
-    co_await outbox_.set_state(&account, AccountState::kHeld, restored_reason_);
-  }
   resume_account(account);
   co_return Result<void>();
 }
@@ -526,7 +524,8 @@ Result<void> Gateway::stop_turn(LaneId id) {
 Task<Result<void>> Gateway::accept_clock() {
   core_.clock->accept();
   Transaction transaction;
-  transaction.changes.marks.emplace_back("clock_accepted", fmt::format("{}", core_.now().ms));
+  transaction.changes.marks.emplace_back(std::string(kClockAccepted),
+                                         fmt::format("{}", core_.now().ms));
   const Result<Receipt> receipt = co_await core_.store.commit(std::move(transaction));
   if (!receipt) co_return receipt.error();
   co_return Result<void>();

@@ -193,6 +193,8 @@ Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessa
   }
   in_flight_ += events.size();
 
+  // Nothing is awaited between planning and committing: what is planned builds on what it sees.
+  const std::vector<MessageId> targets = co_await find_targets(account, &events);
   Transaction transaction;
   std::vector<Plan> plans(events.size());
   const bool alone = events.size() == 1;
@@ -207,7 +209,7 @@ Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessa
                                         {"bytes", event.text.size()},
                                         {"request_id", event.request_id}});
     if (event.kind != EventKind::kMessage) {
-      co_await plan_change(&plans[i], account, std::move(event), &transaction);
+      plan_change(plans[i], *account, std::move(event), targets[i], transaction);
     } else {
       plan_message(plans[i], *account, std::move(event), transaction, alone);
     }
@@ -219,7 +221,14 @@ Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessa
     for (Accepted& a : accepted) a.refused_by_access = true;
     co_return accepted;
   }
-  if (mutant(Mutant::kAcknowledgeBeforeCommit)) {
+  bool known = true;
+  if (mutant(Mutant::kAcknowledgeBeforeCommit) && !transaction.events.empty()) {
+    const Key128 key = transaction.events.front().key;
+    const auto found = co_await core_.store.read<std::optional<MessageId>>(
+        [key](StoreReader& reader) { return reader.find_event(key); });
+    known = !found || found->has_value();
+  }
+  if (mutant(Mutant::kAcknowledgeBeforeCommit) && !known) {
     // Told before it is true; what follows the commit still happens.
     struct Late {
       static Task<void> finish(Intake* self, Transaction t, std::vector<Plan> p) {
@@ -403,47 +412,62 @@ void Intake::plan_control(Plan& plan, Command command, Transaction& transaction)
   }
 }
 
-Task<void> Intake::plan_change(Plan* plan, Account* account, InboundMessage event,
-                               Transaction* transaction) {
-  // The message meant is looked for behind everything that is being committed now.
-  const Result<Receipt> barrier = co_await core_.store.commit(Transaction{});
-  InboundMessage original = event;
-  original.kind = EventKind::kMessage;
-  original.revision.clear();
-  const Key128 key = event_key(core_.hash_key, account->row.name, original);
-  Result<std::optional<MessageId>> found = Error(ErrorKind::kStorageFailed);
-  if (barrier) {
-    found = co_await core_.store.read<std::optional<MessageId>>(
-        [key](StoreReader& reader) { return reader.find_event(key); });
+/// What each edit or deletion is about; 0 where it is not known.
+Task<std::vector<MessageId>> Intake::find_targets(Account* account,
+                                                  const std::vector<InboundMessage>* events) {
+  std::vector<MessageId> targets(events->size());
+  std::vector<std::pair<std::size_t, Key128>> wanted;
+  for (std::size_t i = 0; i < events->size(); ++i) {
+    if ((*events)[i].kind == EventKind::kMessage) continue;
+    InboundMessage original = (*events)[i];
+    original.kind = EventKind::kMessage;
+    original.revision.clear();
+    wanted.emplace_back(i, event_key(core_.hash_key, account->row.name, original));
   }
-  Lane& lane = lanes_.open(*account, event.chat, event.thread, event.chat_kind);
-  Waiting* target =
-      found && *found && !mutant(Mutant::kEditAppends) ? lanes_.find(lane, **found) : nullptr;
+  if (wanted.empty()) co_return targets;
+  // Looked for behind everything that is being committed now.
+  const Result<Receipt> barrier = co_await core_.store.commit(Transaction{});
+  if (!barrier) co_return targets;
+  for (const auto& [i, key] : wanted) {
+    const Key128 wanted_key = key;
+    const auto found = co_await core_.store.read<std::optional<MessageId>>(
+        [wanted_key](StoreReader& reader) { return reader.find_event(wanted_key); });
+    if (found && *found) targets[i] = **found;
+  }
+  co_return targets;
+}
+
+void Intake::plan_change(Plan& plan, Account& account, InboundMessage event, MessageId about,
+                         Transaction& transaction) {
+  Lane& lane = lanes_.open(account, event.chat, event.thread, event.chat_kind);
+  Waiting* target = about && !mutant(Mutant::kEditAppends) ? lanes_.find(lane, about) : nullptr;
   const bool replaceable = target != nullptr && target->committed && !target->editing;
   const bool withdraw = event.kind == EventKind::kDelete;
   if (!replaceable && !withdraw) {
-    plan_message(*plan, *account, std::move(event), *transaction, false);
-    co_return;
+    plan_message(plan, account, std::move(event), transaction, false);
+    return;
   }
   ++lane.users;
-  plan->lane = &lane;
-  if (!lane.stored) transaction->conversations.push_back(lanes_.row(lane));
+  plan.lane = &lane;
+  if (!lane.stored) transaction.conversations.push_back(lanes_.row(lane));
   KeyedEvent keyed;
-  keyed.key = event_key(core_.hash_key, account->row.name, event);
+  keyed.key = event_key(core_.hash_key, account.row.name, event);
   keyed.content = content_key(core_.hash_key, event);
   keyed.id = MessageId{core_.next_id()};
   keyed.at = core_.now();
-  plan->row = std::make_shared<MessageRow>();
-  plan->row->id = keyed.id;
-  plan->row->text = event.text;
+  keyed.lane = lane.id;
+  keyed.refuse_other_content = account.channel->info().can.own_face;
+  plan.row = std::make_shared<MessageRow>();
+  plan.row->id = keyed.id;
+  plan.row->text = event.text;
   MessageEnd end;
   end.id = keyed.id;
   end.accepted_at = end.ended_at = keyed.at;
   end.outcome = withdraw ? MessageOutcome::kHandled : MessageOutcome::kReplaced;
   if (replaceable) {
     target->editing = true;
-    plan->target = target->id;
-    plan->withdraw = withdraw;
+    plan.target = target->id;
+    plan.withdraw = withdraw;
     end.reason = fmt::format("{} message {}", withdraw ? "withdrew" : "replaced the text of",
                              target->id.value);
     if (withdraw) {
@@ -460,7 +484,7 @@ Task<void> Intake::plan_change(Plan* plan, Account* account, InboundMessage even
     end.reason = "the message it deletes has run already";
   }
   keyed.handled = std::move(end);
-  transaction->events.push_back(std::move(keyed));
+  transaction.events.push_back(std::move(keyed));
 }
 
 void Intake::after_commit(Plan& plan, const Receipt::Event& verdict) {

@@ -42,8 +42,10 @@ class Intake {
   void plan_message(Plan& plan, Account& account, InboundMessage event, Transaction& transaction,
                     bool alone);
   void plan_control(Plan& plan, Command command, Transaction& transaction);
-  Task<void> plan_change(Plan* plan, Account* account, InboundMessage event,
-                         Transaction* transaction);
+  Task<std::vector<MessageId>> find_targets(Account* account,
+                                            const std::vector<InboundMessage>* events);
+  void plan_change(Plan& plan, Account& account, InboundMessage event, MessageId about,
+                   Transaction& transaction);
   std::string control_answer(const Lane& lane, Command command);
   void after_commit(Plan& plan, const Receipt::Event& verdict);
   void after_failure(Plan& plan);

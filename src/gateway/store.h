@@ -79,7 +79,8 @@ struct TurnRow {
   std::vector<MessageId> messages;  // what it answers, in order
   UnixMillis started_at;            // of the first attempt
   UnixMillis not_before;            // for kRetry
-  // The stretch of the conversation's log that every attempt sees, whatever happens meanwhile (C12).
+  // The stretch of the conversation's log that every attempt sees, whatever happens meanwhile
+  // (C12).
   HistoryId history_from;
   HistoryId history_after;
 };
@@ -255,6 +256,7 @@ struct KeyedEvent {
   /// event.
   bool refuse_other_content = false;
   UnixMillis at;
+  LaneId lane;  // of an event without a message
   std::shared_ptr<const MessageRow>
       message;                        // becomes pending; null for a send or a handled control
   std::optional<MessageEnd> handled;  // done at once: goes straight to the log of messages

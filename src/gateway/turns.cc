@@ -132,7 +132,8 @@ TurnRow Turns::new_turn(Lane& lane) {
   TurnRow row;
   row.id = TurnId{core_.next_id()};
   row.lane = lane.id;
-  row.agent = lane.account->channel == nullptr ? std::string() : lane.account->channel->account().agent;
+  row.agent =
+      lane.account->channel == nullptr ? std::string() : lane.account->channel->account().agent;
   row.started_at = core_.now();
   row.history_from = lane.committed_head;
   row.history_after = core_.head(lane).session_start;

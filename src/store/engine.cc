@@ -118,6 +118,8 @@ Result<Receipt::Event> SqliteEngine::apply_event(const KeyedEvent& event) {
   if (!mutant(Mutant::kNoDedupe)) {
     const auto hit = key_log_->find(event.key, event.content);
     if (!hit) return hit.error();
+    const bool repeated = hit->has_value() && ((*hit)->same_content || event.refuse_other_content);
+    if (repeated) rows_->skip_history(event.then);
     if (hit->has_value() && (*hit)->same_content) {
       return Receipt::Event{EventVerdict::kDuplicate, (*hit)->id};
     }
@@ -128,7 +130,7 @@ Result<Receipt::Event> SqliteEngine::apply_event(const KeyedEvent& event) {
   if (auto r = key_log_->add(event.id, event.key, event.content, event.at); !r) return r.error();
   if (event.handled) {
     // The log names the conversation of what the event set off.
-    LaneId lane = event.message ? event.message->lane : LaneId{};
+    LaneId lane = event.message ? event.message->lane : event.lane;
     if (!lane && !event.then.parts.empty()) lane = event.then.parts.front().lane;
     if (!lane && !event.then.history.empty()) lane = event.then.history.front().lane;
     const std::string_view sender = event.message ? std::string_view(event.message->sender) : "";

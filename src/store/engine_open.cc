@@ -5,11 +5,13 @@
 #include "base/mutant.h"
 #include "store/engine.h"
 #include "store/recovery.h"
+#include "store/rewrite_log.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::int64_t kApplicationId = 0x534c5543;  // "SLUC", in the file's header
+// "SLUC", in the file's header since the first migration.
+constexpr std::int64_t kApplicationId = 0x534c5543;
 constexpr std::int64_t kPageSize = 4096;
 
 std::int64_t check_value(const HashKey& key) {
@@ -73,6 +75,7 @@ Result<void> SqliteEngine::open_key() {
 }
 
 Result<void> SqliteEngine::open_database() {
+  if (auto r = rewrite_log(path_, options_.vfs); !r) return r;
   auto db = sqlite::Database::open(path_, sqlite::Database::Mode::kCreate, options_.vfs);
   if (!db) return db.error();
   db_ = std::move(*db);
@@ -80,7 +83,7 @@ Result<void> SqliteEngine::open_database() {
   auto r = db_.exec(fmt::format(
       "PRAGMA page_size={}; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA cache_size=-{}; PRAGMA "
       "temp_store=MEMORY; "
-      "PRAGMA wal_autocheckpoint=0; PRAGMA synchronous={}; PRAGMA secure_delete=ON",
+      "PRAGMA wal_autocheckpoint=0; PRAGMA synchronous={}; PRAGMA secure_delete=FAST",
       kPageSize, options_.cache_bytes / 1024, mutant(Mutant::kSynchronousOff) ? "OFF" : "FULL"));
   if (!r) return r.error().within(path_);
   const auto mode = db_.query_text("PRAGMA journal_mode=WAL");
@@ -106,8 +109,11 @@ Result<void> SqliteEngine::check_file() {
   if (!version) return version.error().within(path_);
   const auto application = db_.query_integer("PRAGMA application_id");
   if (!application) return application.error().within(path_);
-  if (version->value_or(0) == 0)
-    return db_.exec(fmt::format("PRAGMA application_id={}", kApplicationId));
+  if (version->value_or(0) == 0) {
+    const auto tables = db_.query_integer("SELECT count(*) FROM sqlite_schema");
+    if (!tables) return tables.error().within(path_);
+    if (tables->value_or(0) == 0) return {};
+  }
   if (application->value_or(0) != kApplicationId) {
     return Error(ErrorKind::kCorrupt, path_ + " is a database, but not a store of sluice");
   }
@@ -125,8 +131,8 @@ Result<void> SqliteEngine::check_file() {
 Result<void> SqliteEngine::check_hash_key() {
   const auto known = meta_integer(db_, "hash_key_check");
   if (!known) return known.error();
-  if (!known->has_value()) return set_meta(db_, "hash_key_check", check_value(hash_key_));
-  if (**known == check_value(hash_key_)) return {};
+  // Missing only while the first opening is not complete; begin_generation() writes it.
+  if (!known->has_value() || **known == check_value(hash_key_)) return {};
   return Error(ErrorKind::kNotFound,
                fmt::format("{} holds the key of another store: restore the right one from a backup",
                            files::join(options_.directory, files::kKey)));
@@ -191,6 +197,7 @@ Result<void> SqliteEngine::begin_generation() {
   if (!before) return before.error();
   generation_ = before->value_or(0) + 1;
   if (auto r = set_meta(db_, "generation", generation_); !r) return r;
+  if (auto r = set_meta(db_, "hash_key_check", check_value(hash_key_)); !r) return r;
 
   const Result<std::string> reason = reason_to_think_restored();
   if (!reason) return reason.error();

@@ -96,6 +96,15 @@ TEST_F(OpenTest, ADatabaseOfAnotherProgramIsRefused) {
   EXPECT_EQ(open_error().kind(), ErrorKind::kCorrupt);
 }
 
+TEST_F(OpenTest, ADatabaseThatWasNeverOursIsLeftAlone) {
+  std::ofstream(path("hash.key")) << std::string(32, 'a') << "\n";
+  {
+    auto db = sqlite::Database::open(path("sluice.db"), sqlite::Database::Mode::kCreate);
+    ASSERT_TRUE(db->exec("CREATE TABLE theirs(x)"));
+  }
+  EXPECT_EQ(open_error().kind(), ErrorKind::kCorrupt);
+}
+
 TEST_F(OpenTest, ADamagedStoreIsRefused) {
   open();
   fill();

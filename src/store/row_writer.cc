@@ -61,8 +61,9 @@ Result<void> RowWriter::prepare() {
       {&unbury_message_, "DELETE FROM dead_messages WHERE id=?1"},
 
       {&put_turn_,
-       fmt::format("INSERT OR REPLACE INTO turns({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                   rows::kTurnColumns)},
+       fmt::format(
+           "INSERT OR REPLACE INTO turns({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+           rows::kTurnColumns)},
       {&remove_turn_, "DELETE FROM turns WHERE id=?1"},
       {&add_history_,
        fmt::format("INSERT INTO history({}) VALUES({})", rows::kHistoryColumns, places(12))},
@@ -210,9 +211,21 @@ Result<void> RowWriter::end_message(const MessageEnd& end) {
   return remove_message_.run(end.id);
 }
 
+void RowWriter::skip_history(const Changes& changes) {
+  for (const HistoryRow& row : changes.history) {
+    skipped_[row.id] = before(row.prev);
+    if (skipped_.size() > kSkippedMax) skipped_.erase(skipped_.begin());
+  }
+}
+
+HistoryId RowWriter::before(HistoryId prev) const {
+  const auto found = skipped_.find(prev);
+  return found == skipped_.end() ? prev : found->second;
+}
+
 Result<void> RowWriter::history(const HistoryRow& row) {
-  return add_history_.run(row.id, row.lane, row.prev, row.kind, row.message, row.turn, row.n,
-                          row.cut, row.at, row.author, row.meta, row.text);
+  return add_history_.run(row.id, row.lane, before(row.prev), row.kind, row.message, row.turn,
+                          row.n, row.cut, row.at, row.author, row.meta, row.text);
 }
 
 Result<void> RowWriter::part(const PartRow& row) {

@@ -26,7 +26,8 @@ inline constexpr int kPartColumnCount = 17;
 PartRow read_part(const sqlite::Statement& s);
 
 inline constexpr std::string_view kTurnColumns =
-    "id, lane, state, attempt, started_at, not_before, history_from, history_after, agent, messages";
+    "id, lane, state, attempt, started_at, not_before, history_from, history_after, agent, "
+    "messages";
 TurnRow read_turn(const sqlite::Statement& s);
 
 inline constexpr std::string_view kHistoryColumns =

@@ -8,6 +8,7 @@ namespace {
 constexpr Migration kMigrations[] = {
     // 1
     {R"sql(
+PRAGMA application_id=0x534c5543;
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE accounts(name TEXT PRIMARY KEY, state INTEGER, reason TEXT, since INTEGER, held_ms INTEGER,
   not_before INTEGER) WITHOUT ROWID;
