@@ -15,6 +15,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::string_view kPendingWord = "pending";
+constexpr std::string_view kOutcomes =
+    "pending, answered, failed, stopped, dead, expired, withdrawn, replaced, handled, dropped";
 
 std::size_t limit_of(const Arguments& arguments) {
   return static_cast<std::size_t>(arguments.integer("limit", kListDefault));
@@ -97,8 +99,8 @@ Operations::Answered Operations::messages_search(Arguments arguments) {
   if (!outcome.empty() && !filter.pending_only) {
     filter.outcome = message_outcome_from_string(outcome);
     if (!filter.outcome) {
-      co_return Error(ErrorKind::kInvalidArgument, "no outcome has the name given in \"outcome\"",
-                      ErrorSource::kPeer);
+      co_return Error(ErrorKind::kInvalidArgument,
+                      "\"outcome\" must be one of: " + std::string(kOutcomes), ErrorSource::kPeer);
     }
   }
   using Found = std::vector<FoundMessage>;

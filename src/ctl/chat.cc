@@ -358,6 +358,9 @@ Task<int> Chat::interactive() {
     const InputEvent event = co_await input.next();
     if (refused_) co_return gave_up(*refused_);
     const bool busy = !open_.empty() || sending_;
+    const bool line =
+        event.what == InputEvent::What::kLine || event.what == InputEvent::What::kTooLong;
+    line ? printer_.typed() : printer_.broken_off();
     if (event.what == InputEvent::What::kEnd) break;
     if (event.what == InputEvent::What::kInterrupt) {
       if (!busy || stopping) break;
@@ -366,7 +369,6 @@ Task<int> Chat::interactive() {
       group_.spawn("stop", send_stop());
       continue;
     }
-    printer_.typed();
     if (event.what == InputEvent::What::kTooLong || unsent_.size() >= kUnsentMax) {
       printer_.failure("not sent: it is too long, or too much is waiting to be sent");
     } else if (event.text.find_first_not_of(" \t") != std::string::npos) {

@@ -151,6 +151,11 @@ void ChatPrinter::tell(std::string_view label, std::string_view text) {
   console_.out.flush();
 }
 
+void ChatPrinter::broken_off() {
+  if (!in_answer_) console_.out << "\n";
+  at_prompt_ = false;
+}
+
 void ChatPrinter::prompt() {
   if (mode_ != Mode::kTerminal || at_prompt_ || in_answer_) return;
   console_.out << kPrompt;

@@ -35,6 +35,8 @@ class ChatPrinter {
   void prompt();
   /// The person has typed a line: the cursor is at the beginning of the next.
   void typed() { at_prompt_ = false; }
+  /// Ctrl-C or Ctrl-D: the cursor stands behind the prompt, and behind "^C".
+  void broken_off();
 
  private:
   void line(const ChatLine& line);

@@ -1,6 +1,7 @@
 #include "ctl/chat.h"
 
 #include "ctl/ctl_fixture.h"
+#include "runtime/task_group.h"
 
 namespace sluice::ctl::test {
 namespace {
@@ -178,6 +179,33 @@ TEST_F(ChatTest, ATooLongLineIsNotSent) {
   writer.join();
   EXPECT_EQ(out(), "echo: short\n");
   EXPECT_THAT(err(), HasSubstr("was not sent"));
+}
+
+Task<void> chat_then_stop(Session* session, ChatOptions options, int* code) {
+  *code = co_await chat(session, options);
+  session->shard.stop();
+}
+
+TEST_F(ChatTest, ADaemonThatStaysAwayIsGivenUp) {
+  daemon_->on_message = [this](std::int64_t, const std::string&) {
+    daemon_->stop_soon();
+    return true;
+  };
+  type("hi\n");
+  SystemClock clock;
+  Shard shard(clock, 1);
+  Client client(shard, options_);
+  Console to = console();
+  Session session{shard, client, to, false};
+  int code = -1;
+  ChatOptions options;
+  options.patience = std::chrono::milliseconds(300);
+  {
+    TaskGroup group(shard);
+    group.spawn("chat", chat_then_stop(&session, options, &code));
+    shard.run();
+  }
+  EXPECT_EQ(code, kUnreachable);
 }
 
 class TerminalTest : public ChatTest {

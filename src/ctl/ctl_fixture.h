@@ -61,6 +61,11 @@ class FakeDaemon {
     });
   }
 
+  /// From inside a request: cuts off what is under way and does not come back.
+  void stop_soon() {
+    thread_.shard().post_from_any_thread([this] { server_.reset(); });
+  }
+
   /// "GET /admin/v1/status" -> status and body.
   void answer(const std::string& request, int status, std::string body) {
     answers_[request] = {status, std::move(body)};

@@ -209,9 +209,10 @@ std::string message_page(const json::value& message) {
   if (!text_of(message, "reason").empty())
     add(page, "reason", safe_line(text_of(message, "reason")));
   if (number_of(message, "turn") != 0) {
+    const std::int64_t attempts = number_of(message, "attempts");
     add(page, "turn",
-        fmt::format("{}, {} attempt(s)", number_of(message, "turn"),
-                    number_of(message, "attempts")));
+        fmt::format("{}, {} attempt{}", number_of(message, "turn"), attempts,
+                    attempts == 1 ? "" : "s"));
   }
   add(page, "accepted", time_of(message, "accepted_at"));
   if (!field_of(message, "started_at").is_null()) {

@@ -58,6 +58,7 @@ TEST(RenderTest, MessageShowsItsLifeInOrder) {
     "parts":[{"id":30,"kind":"reply","outcome":"sent","committed_at":4000,"settled_at":4100,"tries":1}]})");
   const std::string page = message_page(message);
   EXPECT_THAT(page, HasSubstr("started        1970-01-01 00:00:01Z (waited 500ms)"));
+  EXPECT_THAT(page, HasSubstr("turn           11, 2 attempts\n"));
   EXPECT_THAT(page, HasSubstr("    two\n    lines\n"));
   EXPECT_THAT(page, HasSubstr("agent (cut off)\n    yes\n"));
   EXPECT_THAT(page, HasSubstr("sent"));
