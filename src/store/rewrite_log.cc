@@ -10,7 +10,8 @@
 namespace sluice {
 namespace {
 
-// The host VFS of SQLite writes at most 128 KiB less one byte at once, and takes more for a full disk.
+// The host VFS of SQLite writes at most 128 KiB less one byte at once, and takes more for a full
+// disk.
 constexpr sqlite3_int64 kPiece = 64 << 10;
 
 Error failed(const std::string& what, int code) {
