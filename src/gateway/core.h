@@ -30,12 +30,15 @@ struct Account {
   AccountRow row;
   std::unique_ptr<Channel> channel;  // null while nobody is registered
   std::unique_ptr<ChannelHost> host;
+  bool starting = false;  // its start() is under way: it accepts, but does not send yet
   bool stopping = false;  // being unregistered
   Event changed;          // the state, the flood wait or the channel changed
   Event cut;              // set when the channel is cut off: sends under way end as unknown
   Semaphore send_slots;
   int sends_in_flight = 0;
-  bool pull = false;  // of the channel that was last registered
+  // Of the channel that was last registered: turns end while it is away, too.
+  bool pull = false;
+  std::size_t part_bytes_max = 0;
   std::string cursor;
   std::uint64_t pending = 0;
   Counter* accepted = nullptr;
@@ -43,7 +46,7 @@ struct Account {
   Counter* sent = nullptr;
 
   bool may_send() const {
-    return channel != nullptr && !stopping && row.state == AccountState::kActive;
+    return channel != nullptr && !starting && !stopping && row.state == AccountState::kActive;
   }
 };
 

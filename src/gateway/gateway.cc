@@ -211,11 +211,21 @@ Task<Result<void>> Gateway::register_channel(std::unique_ptr<Channel> channel) {
   // In the table before it starts: a reply that is ready at once finds its channel.
   account.channel = std::move(channel);
   account.pull = account.channel->info().can.pull;
+  account.part_bytes_max = account.channel->info().can.part_bytes_max;
   account.host = std::make_unique<Host>(*this, account);
-  const Result<void> started = co_await account.channel->start(*account.host);
+  account.starting = true;
+  const auto start = co_await run_until(core_.loop, account.channel->start(*account.host),
+                                        MonoTime::max(), &account.cut);
+  const Result<void> started =
+      start.ended == Ended::kDone
+          ? *start.value
+          : Result<void>(Error(ErrorKind::kCancelled, "unregistered before it had started"));
+  account.starting = false;
   if (!started) {
     account.channel.reset();
     account.host.reset();
+    account.cut.reset();
+    account.changed.pulse();
     co_return started.error().within("channel \"" + name + "\"");
   }
   core_.log.info("channel_registered", {{"account", name}, {"kind", account.channel->info().kind}});
@@ -252,6 +262,11 @@ Task<Result<void>> Gateway::unregister(std::string name) {
     co_return Result<void>();
   }
   Account& account = *found->second;
+  if (account.starting) {
+    account.cut.set();
+    while (account.starting) co_await account.changed.wait();
+    co_return Result<void>();
+  }
   account.stopping = true;
   account.changed.pulse();
   const MonoTime deadline = core_.loop.now() + core_.options.channel_stop_timeout;
@@ -320,8 +335,12 @@ Task<Result<Accepted>> Gateway::send_to(std::string channel, OutboundMessage mes
   event.handled = end;
   std::vector<PartRow> parts;
   if (!account.pull) {
-    parts.push_back(
-        outbox_.make(lane, {}, event.id, 0, PartKind::kSend, message.text, message.reply_to));
+    std::uint32_t n = 0;
+    for (std::string& piece :
+         account.channel->formatter().reply(message.text, account.part_bytes_max)) {
+      parts.push_back(outbox_.make(lane, {}, event.id, n++, PartKind::kSend, std::move(piece),
+                                   message.reply_to));
+    }
   }
   event.then.parts = parts;
   Accepted accepted;
@@ -361,12 +380,18 @@ Task<std::size_t> Gateway::stop(MonoTime deadline) {
   core_.intake_closed = true;
   core_.draining = true;
   shutdown_.set();
+  // A turn gives its slot back before its end is on disk, and only then is its reply sent.
+  const auto turns = [this] {
+    std::size_t n = 0;
+    lanes_.for_each([&n](const Lane& lane) { n += lane.running != nullptr ? 1 : 0; });
+    return n;
+  };
   // What a channel has received is appended; then turns and sends end by themselves.
-  while (intake_.in_flight() > 0 || core_.slots.running() > 0) {
+  while (intake_.in_flight() > 0 || core_.slots.running() > 0 || turns() > 0) {
     if (core_.loop.now() >= deadline || core_.storage_failed) break;
     co_await sleep_for(core_.loop, milliseconds(5));
   }
-  std::size_t left = core_.slots.running();
+  const std::size_t left = turns();
   for (const std::string& name : channel_names()) {
     const Result<void> ok = co_await unregister(name);
     (void)ok;  // it never fails

@@ -6,6 +6,7 @@
 
 #include "base/mutant.h"
 #include "base/utf8.h"
+#include "gateway/message_json.h"
 
 namespace sluice {
 namespace {
@@ -195,6 +196,11 @@ Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessa
 
   // Nothing is awaited between planning and committing: what is planned builds on what it sees.
   const std::vector<MessageId> targets = co_await find_targets(account, &events);
+  if (account->channel == nullptr) {
+    in_flight_ -= events.size();
+    window_.pulse();
+    co_return Error(ErrorKind::kUnavailable, "the channel is gone");
+  }
   Transaction transaction;
   std::vector<Plan> plans(events.size());
   const bool alone = events.size() == 1;

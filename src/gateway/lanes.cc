@@ -102,10 +102,10 @@ void Lanes::add(Lane& lane, Waiting message) {
 }
 
 Waiting* Lanes::find(Lane& lane, MessageId id) {
-  for (Waiting& w : lane.waiting) {
-    if (w.id == id) return &w;
-  }
-  return nullptr;
+  // From the back: what is looked for has mostly just come.
+  const auto at = std::find_if(lane.waiting.rbegin(), lane.waiting.rend(),
+                               [id](const Waiting& w) { return w.id == id; });
+  return at == lane.waiting.rend() ? nullptr : &*at;
 }
 
 void Lanes::committed(Lane& lane, MessageId id) {
@@ -240,6 +240,12 @@ void Lanes::grant_slots() {
     FairSlots::Claimant* claimant = core_.slots.grant();
     if (claimant == nullptr) break;
     Lane& lane = static_cast<Lane&>(*claimant);
+    if (lane.account->channel == nullptr) {
+      // It went while the lane waited. Registering it again asks for the slot again.
+      core_.slots.release(lane);
+      if (core_.suspect_running == lane.id) core_.suspect_running = LaneId{};
+      continue;
+    }
     core_.counters.running.set(core_.slots.running());
     lane.busy = true;
     start_turn_(lane);

@@ -75,17 +75,4 @@ class Turns {
   Outbox& outbox_;
 };
 
-/// JSON of what is set; empty if nothing is.
-std::string to_json(const ResponseMeta& meta);
-
-/// The optional fields of a message, as MessageRow::extra keeps them.
-struct MessageExtra {
-  std::string session;
-  std::vector<std::string> projects;
-  std::vector<std::string> attachments;
-  std::string request_id;
-};
-std::string to_json(const MessageExtra& extra);
-MessageExtra parse_extra(std::string_view json);
-
 }  // namespace sluice

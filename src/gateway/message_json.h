@@ -1,0 +1,26 @@
+#pragma once
+// The optional fields of messages and replies, as the store keeps them: compact JSON, empty in most
+// rows. Any thread; values.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/message.h"
+
+namespace sluice {
+
+/// JSON of what is set; empty if nothing is.
+std::string to_json(const ResponseMeta& meta);
+
+/// The optional fields of a message, as MessageRow::extra keeps them.
+struct MessageExtra {
+  std::string session;
+  std::vector<std::string> projects;
+  std::vector<std::string> attachments;
+  std::string request_id;
+};
+std::string to_json(const MessageExtra& extra);
+MessageExtra parse_extra(std::string_view json);
+
+}  // namespace sluice

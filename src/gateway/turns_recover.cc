@@ -1,0 +1,162 @@
+// What becomes of turns that a crash interrupted (C13, C14), and of those that wait for a word.
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/mutant.h"
+#include "gateway/classify.h"
+#include "gateway/turns.h"
+
+namespace sluice {
+// ----------------------------------------------------------------------------------
+
+void Turns::recover(Lane& lane, OpenTurn open) {
+  core_.counters.turns_interrupted.add();
+  const auto found = core_.agents.find(open.row.agent);
+  const OnInterrupt rule = found == core_.agents.end() ? OnInterrupt::kFail
+                           : mutant(Mutant::kIgnoreOnInterrupt)
+                               ? OnInterrupt::kRerun
+                               : found->second->agent->info().on_interrupt;
+  core_.log.warn("turn_interrupted", {{"turn", open.row.id.value},
+                                      {"lane", lane.id.value},
+                                      {"attempt", open.row.attempt},
+                                      {"rule", static_cast<int>(rule)}});
+  const bool used_up =
+      open.row.attempt >= core_.options.max_turn_attempts && !mutant(Mutant::kAttemptsUnbounded);
+  if (rule == OnInterrupt::kFail || used_up) {
+    lane.busy = true;
+    const UserError user = classify(Error(ErrorKind::kInternal));
+    core_.tasks.spawn(
+        "end interrupted",
+        end_open(&lane, std::move(open), used_up ? MessageOutcome::kDead : MessageOutcome::kFailed,
+                 used_up ? "interrupted by a crash, attempts used up" : "interrupted by a crash",
+                 std::string("The gateway was interrupted while it worked on this. ") +
+                     std::string(user.suggestion)));
+    return;
+  }
+  if (rule == OnInterrupt::kAsk) {
+    lane.busy = true;
+    core_.tasks.spawn("ask", ask(&lane, std::move(open)));
+    return;
+  }
+  open.suspect = true;
+  open.row.state = TurnState::kRetry;
+  const std::uint32_t attempt = open.row.attempt;
+  lane.reopened.push_front(std::move(open));
+  // Fewest attempts first: the innocent get through before the one that may kill us again.
+  const auto at = std::find_if(core_.suspects.begin(), core_.suspects.end(), [&](LaneId id) {
+    const Lane* other = lanes_.active(id);
+    return other != nullptr && !other->reopened.empty() &&
+           other->reopened.front().row.attempt > attempt;
+  });
+  core_.suspects.insert(at, lane.id);
+}
+
+Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, std::string reason,
+                           std::string notice) {
+  lane->running = std::make_unique<RunningTurn>(core_.loop);
+  lane->running->row = std::move(open.row);
+  lane->running->taken = std::move(open.taken);
+  Result<Messages> loaded = co_await load(lane);
+  while (!loaded) {
+    co_await sleep_for(core_.loop, milliseconds(1'000));
+    loaded = co_await load(lane);
+  }
+  if (loaded->empty()) {
+    leave(*lane);
+    co_return;
+  }
+  Ending ending;
+  ending.outcome = outcome;
+  ending.reason = std::move(reason);
+  ending.notice = std::move(notice);
+  if (outcome == MessageOutcome::kFailed || outcome == MessageOutcome::kDead) {
+    ending.meta.emplace();
+    ending.meta->error = "interrupted";
+  }
+  co_await finish(lane, std::move(*loaded), std::move(ending));
+}
+
+Task<void> Turns::ask(Lane* lane, OpenTurn open) {
+  open.row.state = TurnState::kAsking;
+  const TurnRow row = open.row;
+  const std::string text =
+      "I was interrupted while working on your last message. Send /retry to let me try again, or "
+      "/drop to "
+      "leave it.";
+  std::vector<PartRow> parts;
+  std::function<Transaction()> build = [this, lane, row, text, &parts] {
+    Transaction t;
+    t.changes.turns.push_back(row);
+    HistoryRow& line = core_.add_history(t.changes, *lane, HistoryKind::kNotice, text);
+    line.turn = row.id;
+    line.message = row.messages.front();
+    if (!lane->account->pull) {
+      t.changes.parts.push_back(outbox_.make(*lane, {}, row.messages.front(), 100 + row.attempt,
+                                             PartKind::kNotice, text, ""));
+    }
+    parts = t.changes.parts;
+    return t;
+  };
+  // Where to: the message knows.
+  lane->running = std::make_unique<RunningTurn>(core_.loop);
+  lane->running->row = row;
+  lane->running->taken = open.taken;
+  Result<Messages> loaded = co_await load(lane);
+  const std::string reply_to =
+      loaded && !loaded->empty() ? loaded->front()->reply_to : std::string();
+  std::function<Transaction()> addressed = [&build, &parts, reply_to] {
+    Transaction t = build();
+    for (PartRow& part : t.changes.parts) part.reply_to = reply_to;
+    parts = t.changes.parts;
+    return t;
+  };
+  co_await core_.commit_surely(lane, std::move(addressed));
+  core_.feeds.grew(lane->id, lane->committed_head);
+  core_.feeds.phase(lane->id, FeedPhase{row.id, row.messages.front(), TurnPhase::kAsking});
+  open.row = row;
+  wait_for_decision(*lane, std::move(open));
+  if (!parts.empty()) outbox_.add(*lane, std::move(parts));
+  lane->running.reset();
+  lane->busy = false;
+  core_.pump(*lane);
+}
+
+void Turns::wait_for_decision(Lane& lane, OpenTurn open) {
+  ++lane.users;
+  core_.asking.emplace(lane.id, std::move(open));
+}
+
+bool Turns::decide_asking(Lane& lane, OpenTurn::Decision decision) {
+  const auto found = core_.asking.find(lane.id);
+  if (found == core_.asking.end()) return false;
+  OpenTurn open = std::move(found->second);
+  core_.asking.erase(found);
+  --lane.users;
+  open.row.state = TurnState::kRetry;
+  open.row.not_before = UnixMillis{};
+  open.decision = decision;
+  // It may be what killed us: it runs as a suspect (C14).
+  open.suspect = decision == OpenTurn::Decision::kRun;
+  if (open.suspect) core_.suspects.push_back(lane.id);
+  lane.reopened.push_back(std::move(open));
+  core_.pump(lane);
+  return true;
+}
+
+void Turns::expire_questions() {
+  if (!core_.clock->may_expire()) return;
+  const UnixMillis now = core_.now();
+  std::vector<LaneId> old;
+  for (const auto& [id, open] : core_.asking) {
+    if (now - open.row.started_at > core_.options.expire_question) old.push_back(id);
+  }
+  for (LaneId id : old) {
+    if (Lane* lane = lanes_.active(id)) decide_asking(*lane, OpenTurn::Decision::kExpire);
+  }
+}
+
+}  // namespace sluice
