@@ -59,7 +59,10 @@ config::Schema make_schema() {
   channels.common<InstanceOptions>();
   for (const ChannelKind& kind : channel_kinds()) kind.declare(channels);
   channels.builtin("http", "http").builtin("cli", "cli");
-  schema.instances("channels", "Accounts that messages come from.", std::move(channels));
+  schema.instances(
+      "channels",
+      "Accounts that messages come from. Where there is only one agent, \"agent\" may be left out.",
+      std::move(channels));
   config::Kinds agents;
   agents.common<InstanceOptions>();
   for (const AgentKind& kind : agent_kinds()) kind.declare(agents);
