@@ -221,11 +221,11 @@ Task<Result<void>> Gateway::register_channel(std::unique_ptr<Channel> channel) {
           ? *start.value
           : Result<void>(Error(ErrorKind::kCancelled, "unregistered before it had started"));
   account.starting = false;
+  account.changed.pulse();
   if (!started) {
     account.channel.reset();
     account.host.reset();
     account.cut.reset();
-    account.changed.pulse();
     co_return started.error().within("channel \"" + name + "\"");
   }
   core_.log.info("channel_registered", {{"account", name}, {"kind", account.channel->info().kind}});
@@ -265,7 +265,8 @@ Task<Result<void>> Gateway::unregister(std::string name) {
   if (account.starting) {
     account.cut.set();
     while (account.starting) co_await account.changed.wait();
-    co_return Result<void>();
+    if (account.channel == nullptr) co_return Result<void>();
+    account.cut.reset();  // it had just started
   }
   account.stopping = true;
   account.changed.pulse();
