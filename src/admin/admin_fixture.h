@@ -175,6 +175,9 @@ class AdminTest : public testing::Test {
       return refuse_ ? Result<void>(*refuse_) : Result<void>();
     };
     face.accept_clock = [this] { return did("accept_clock"); };
+    face.hold_person = [this](std::string_view, std::string_view person, bool hold) {
+      done_.push_back(std::string(hold ? "hold " : "let go ") + std::string(person));
+    };
     face.person_is_active = [this](std::string_view, std::string_view person) {
       const auto looks = active_.find(std::string(person));
       return looks != active_.end() && looks->second-- > 0;

@@ -16,6 +16,13 @@ GatewayFace gateway_face(Gateway& gateway) {
   face.discard = [g](std::int64_t id) { return g->discard(id); };
   face.stop_turn = [g](LaneId lane) { return g->stop_turn(lane); };
   face.accept_clock = [g] { return g->accept_clock(); };
+  face.hold_person = [g](std::string_view account, std::string_view person, bool hold) {
+    if (hold) {
+      g->begin_erasure(account, person);
+    } else {
+      g->end_erasure(account, person);
+    }
+  };
   face.person_is_active = [g](std::string_view account, std::string_view person) {
     return g->person_is_active(account, person);
   };

@@ -32,6 +32,8 @@ struct GatewayFace {
   std::function<Result<void>(LaneId)> stop_turn;
   std::function<Task<Result<void>>()> accept_clock;
   std::function<bool(std::string_view account, std::string_view person)> person_is_active;
+  /// True: nothing of the person is accepted until it is called with false.
+  std::function<void(std::string_view account, std::string_view person, bool)> hold_person;
   std::function<HistoryId(LaneId)> head;
 };
 GatewayFace gateway_face(Gateway& gateway);

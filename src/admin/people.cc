@@ -31,6 +31,23 @@ struct Export {
   Result<void> failed;
 };
 
+/// Keeps what the person sends out until the erasure is over, however it ends.
+class HeldPerson {
+ public:
+  HeldPerson(const GatewayFace& gateway, std::string account, std::string person)
+      : gateway_(gateway), account_(std::move(account)), person_(std::move(person)) {
+    gateway_.hold_person(account_, person_, true);
+  }
+  ~HeldPerson() { gateway_.hold_person(account_, person_, false); }
+  HeldPerson(const HeldPerson&) = delete;
+  HeldPerson& operator=(const HeldPerson&) = delete;
+
+ private:
+  const GatewayFace& gateway_;
+  std::string account_;
+  std::string person_;
+};
+
 }  // namespace
 
 void Operations::add_people() {
@@ -118,6 +135,7 @@ Operations::Answered Operations::person_erase(Arguments arguments) {
   if (!parts_.hooks.erase_person) co_return not_offered("erasing");
   const std::string account = arguments.text("account");
   const std::string person = arguments.text("person");
+  const HeldPerson held(parts_.gateway, account, person);
   const Result<void> quiet = co_await until_quiet(account, person, arguments.flag("stop"));
   if (!quiet) co_return quiet.error();
   const Result<Counts> counts = co_await parts_.hooks.erase_person(account, person);

@@ -49,13 +49,13 @@ class PeopleTest : public AdminTest {
 TEST_F(PeopleTest, EraseTellsWhatWasRemoved) {
   const json::object answer = post("people/erase", R"({"account":"cli","person":"ann"})").object();
   EXPECT_EQ(answer.at("erased").at("history"), 5);
-  EXPECT_THAT(done_, ElementsAre("erase ann"));
+  EXPECT_THAT(done_, ElementsAre("hold ann", "erase ann", "let go ann"));
 }
 
 TEST_F(PeopleTest, EraseWaitsUntilThePersonHasNothingPending) {
   active_["ann"] = 2;
   EXPECT_EQ(post("people/erase", R"({"account":"cli","person":"ann"})").status, 200);
-  EXPECT_THAT(done_, ElementsAre("erase ann"));
+  EXPECT_THAT(done_, ElementsAre("hold ann", "erase ann", "let go ann"));
 }
 
 TEST_F(PeopleTest, EraseStopsWhatRunsIfAsked) {
@@ -66,7 +66,7 @@ TEST_F(PeopleTest, EraseStopsWhatRunsIfAsked) {
   store_->reader.matches.push_back(pending);
   const Reply reply = post("people/erase", R"({"account":"cli","person":"ann","stop":true})");
   EXPECT_EQ(reply.status, 200) << reply.body;
-  EXPECT_THAT(done_, ElementsAre("stop 3", "erase ann"));
+  EXPECT_THAT(done_, ElementsAre("hold ann", "stop 3", "erase ann", "let go ann"));
   EXPECT_TRUE(store_->reader.asked.pending_only);
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/hash.h"
 #include "gateway/agent.h"
@@ -126,6 +127,8 @@ struct Core {
   Feeds feeds;
   BodyCache bodies;
   std::unordered_map<std::uint64_t, std::uint32_t> pending_by_person;
+  /// People whose data are being erased: nothing of theirs is accepted meanwhile (C31).
+  std::unordered_set<std::uint64_t> being_erased;
   std::uint64_t pending_count = 0;
   std::uint64_t pending_bytes = 0;
 

@@ -558,7 +558,24 @@ Task<Result<void>> Gateway::accept_clock() {
 }
 
 bool Gateway::person_is_active(std::string_view account, std::string_view sender) {
-  return core_.pending_by_person.contains(person_of(core_.hash_key, account, sender));
+  const std::uint64_t person = person_of(core_.hash_key, account, sender);
+  if (core_.pending_by_person.contains(person)) return true;
+  // Answers on their way quote the person. Whose they are is not known of lanes from before a
+  // restart.
+  bool leaving = false;
+  lanes_.for_each([&](const Lane& lane) {
+    leaving = leaving || (lane.account->row.name == account && !lane.out.empty() &&
+                          (lane.last_person == 0 || lane.last_person == person));
+  });
+  return leaving;
+}
+
+void Gateway::begin_erasure(std::string_view account, std::string_view sender) {
+  core_.being_erased.insert(person_of(core_.hash_key, account, sender));
+}
+
+void Gateway::end_erasure(std::string_view account, std::string_view sender) {
+  core_.being_erased.erase(person_of(core_.hash_key, account, sender));
 }
 
 }  // namespace sluice

@@ -123,7 +123,10 @@ class Gateway {
   Result<void> stop_turn(LaneId lane);
   /// The system clock is right, whatever it looked like (C29).
   Task<Result<void>> accept_clock();
-  /// Whether nothing of that person is running, so that erasing can't be overtaken (C31).
+  /// Between these two nothing of that person is accepted, so that erasing can't be overtaken
+  /// (C31); the caller waits until the person is not active: nothing pending, no answer on its way.
+  void begin_erasure(std::string_view account, std::string_view sender);
+  void end_erasure(std::string_view account, std::string_view sender);
   bool person_is_active(std::string_view account, std::string_view sender);
 
   Core& core() { return core_; }

@@ -128,6 +128,10 @@ Result<void> Intake::check_room(Account& account, const std::vector<InboundMessa
     return overloaded("too many bytes are waiting");
   for (const InboundMessage& event : events) {
     const std::uint64_t person = person_of(core_.hash_key, account.row.name, event.sender);
+    if (core_.being_erased.contains(person)) {
+      return Error(ErrorKind::kUnavailable, "the person's data are being erased",
+                   ErrorSource::kSelf, Retry::after(milliseconds(5'000)));
+    }
     const auto found = core_.pending_by_person.find(person);
     if (found != core_.pending_by_person.end() &&
         found->second + events.size() > o.pending_per_person) {

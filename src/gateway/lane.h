@@ -88,6 +88,8 @@ class Lane : public FairSlots::Claimant, public Timer {
   MonoTime first_arrival;  // of what waits, for collect
   MonoTime last_arrival;
 
+  std::uint64_t last_person = 0;  // who wrote last; 0: nobody since the start
+
   // Turn.
   bool busy = false;                     // a turn or command runs, or its end is being committed
   std::unique_ptr<RunningTurn> running;  // set while busy with a turn

@@ -87,6 +87,7 @@ void Lanes::add(Lane& lane, Waiting message) {
   const MonoTime now = core_.loop.now();
   if (lane.waiting.empty()) lane.first_arrival = now;
   lane.last_arrival = now;
+  lane.last_person = message.person;
   if (message.order != 0 && !message.late && !mutant(Mutant::kIgnoreGap)) {
     // Behind everything that the platform placed before it; what has no place of its own stays put.
     auto at = lane.waiting.end();

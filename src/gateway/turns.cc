@@ -522,8 +522,7 @@ Transaction Turns::build_end(Lane& lane, const TurnRow& turn, const Messages& me
   if (!ending.text.empty()) {
     const std::string text = ending.cut ? ending.text + "\n[cut off]" : ending.text;
     std::uint32_t n = 0;
-    for (std::string& piece :
-         formatter.reply(text, lane.account->part_bytes_max)) {
+    for (std::string& piece : formatter.reply(text, lane.account->part_bytes_max)) {
       c.parts.push_back(outbox_.make(lane, turn.id, {}, n++, PartKind::kReply, std::move(piece),
                                      messages.back()->reply_to));
     }
