@@ -351,7 +351,13 @@ Task<Result<Accepted>> Gateway::send_to(std::string channel, OutboundMessage mes
   const Result<Receipt> receipt = co_await core_.store.commit(std::move(transaction));
   --lane.users;
   const bool is_new = receipt && receipt->events.front().verdict == EventVerdict::kNew;
-  if (!is_new) core_.head(lane).head = std::min(core_.head(lane).head, before);
+  // Others may have built on a line that turned out not to be needed: the store closes that gap.
+  HistoryId& head = core_.head(lane).head;
+  if (!receipt) {
+    head = std::min(head, before);
+  } else if (!is_new && head == last) {
+    head = before;
+  }
   if (!receipt) {
     lanes_.pump(lane);
     co_return receipt.error();

@@ -365,7 +365,7 @@ std::string Intake::control_answer(const Lane& lane, Command command) {
   const bool asking = core_.asking.contains(lane.id);
   switch (command) {
     case Command::kStop:
-      return running ? "Stopping." : "Nothing is running.";
+      return running || !lane.reopened.empty() ? "Stopping." : "Nothing is running.";
     case Command::kStatus: {
       std::string text;
       if (running) {

@@ -49,7 +49,7 @@ struct OpenTurn {
   TurnRow row;
   std::vector<Waiting> taken;  // its messages, as far as the bounds count them
   bool suspect = false;        // it was running when the process died (C14)
-  enum class Decision : std::uint8_t { kRun, kDrop, kExpire };
+  enum class Decision : std::uint8_t { kRun, kDrop, kExpire, kStop };
   Decision decision = Decision::kRun;
 };
 

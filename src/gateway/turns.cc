@@ -53,6 +53,16 @@ Task<Result<AgentReply>> guarded(Agent* agent, TurnRequest request, DeltaSink* s
   co_return Error(ErrorKind::kInternal, "the agent threw: " + what);
 }
 
+/// What was seen of a reply, fit for a platform: it may have stopped inside a code point, and garbage is
+/// not kept.
+std::string seen_text(std::string_view streamed) {
+  for (std::size_t cut = 0; cut <= std::min<std::size_t>(3, streamed.size()); ++cut) {
+    const std::string_view whole = streamed.substr(0, streamed.size() - cut);
+    if (is_utf8(whole)) return std::string(whole);
+  }
+  return {};
+}
+
 /// For Mutant::kTwoTurnsInALane: a call beside the running one.
 class DeafSink : public DeltaSink {
   void delta(std::string_view) override {}
@@ -120,6 +130,13 @@ void Turns::start(Lane& lane) {
     running.row = std::move(open.row);
     running.taken = std::move(open.taken);
     running.suspect = open.suspect;
+    if (open.decision == OpenTurn::Decision::kStop) {
+      open.row = std::move(running.row);
+      open.taken = std::move(running.taken);
+      core_.tasks.spawn("end open", end_open(&lane, std::move(open), MessageOutcome::kStopped,
+                                             "stopped before its next attempt", "Stopped."));
+      return;
+    }
     if (open.decision != OpenTurn::Decision::kRun) {
       const bool expired = open.decision == OpenTurn::Decision::kExpire;
       open.row = std::move(running.row);
@@ -145,9 +162,24 @@ void Turns::start(Lane& lane) {
 }
 
 bool Turns::stop(Lane& lane, StopReason why) {
-  if (!lane.busy || lane.running == nullptr || lane.running->stop.is_set()) return false;
-  lane.running->why = why;
-  lane.running->stop.set();
+  if (lane.busy) {
+    if (lane.running == nullptr || lane.running->stop.is_set()) return false;
+    lane.running->why = why;
+    lane.running->stop.set();
+    return true;
+  }
+  // Between two attempts there is nothing to cut off; there will be no other attempt.
+  if (lane.reopened.empty()) return false;
+  OpenTurn& open = lane.reopened.front();
+  if (open.decision != OpenTurn::Decision::kRun) return false;
+  open.decision = OpenTurn::Decision::kStop;
+  open.row.not_before = UnixMillis{};
+  open.suspect = false;
+  const LaneId id = lane.id;
+  const bool was_next = core_.suspect_running == id;
+  std::erase(core_.suspects, id);
+  core_.pump(lane);
+  if (was_next) lanes_.suspect_done(id);
   return true;
 }
 
@@ -398,8 +430,7 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
                      ErrorSource::kPeer);
     co_return ending;
   } else {
-    ending.text = std::string(core_.feeds.streamed(lane->id));
-    ending.text.resize(utf8_floor(ending.text, ending.text.size()));
+    ending.text = seen_text(core_.feeds.streamed(lane->id));
     if (mutant(Mutant::kStopForgetsText)) ending.text.clear();
   }
   if (sink.over) {
@@ -428,7 +459,7 @@ Turns::Ending Turns::ending_of(const Error& error, bool attempts_used_up, Lane& 
   ending.meta.emplace();
   ending.meta->error = user.kind;
   // What was streamed stays with the person's eyes; the log keeps it too, marked.
-  ending.text = std::string(core_.feeds.streamed(lane.id));
+  ending.text = seen_text(core_.feeds.streamed(lane.id));
   ending.cut = !ending.text.empty();
   if (mutant(Mutant::kSilentFailure)) ending.notice.clear();
   return ending;

@@ -27,7 +27,8 @@ class Turns {
   /// "/new": runs in its lane. The lane is busy.
   void start_command(Lane& lane);
 
-  /// Stops the running turn; what was seen is kept (C16). False if none runs.
+  /// Stops the running turn; what was seen is kept (C16). One that waits for its next attempt gets
+  /// none. False if there is neither.
   bool stop(Lane& lane, StopReason why);
 
   /// An interrupted turn at start: run again, ask, or fail (C13, C14).
