@@ -104,18 +104,23 @@ Task<void> Core::commit_surely(Lane* lane, std::function<Transaction()> build) {
       co_return;
     }
     if (lane != nullptr && wrote_history) head(*lane).head = std::min(head(*lane).head, before);
-    if (receipt.error().kind() != ErrorKind::kDiskFull) {
+    if (!may_pass(receipt.error())) {
       storage_has_failed(receipt.error());
       Event never(loop);
       co_await never.wait();
     }
-    log.error("disk_full", {{"waiting", true}});
+    log.error("commit_waits", {{"error", receipt.error().to_string()}});
     co_await sleep_for(loop, milliseconds(1'000));
   }
 }
 
+bool Core::may_pass(const Error& error) {
+  return error.kind() == ErrorKind::kDiskFull || error.kind() == ErrorKind::kOverloaded;
+}
+
 void Core::storage_has_failed(const Error& error) {
-  if (storage_failed) return;
+  // A store that has been closed refuses everything: that is an end, not a failure.
+  if (storage_failed || error.kind() == ErrorKind::kUnavailable) return;
   storage_failed = true;
   log.error("storage_failed", {{"error", error.to_string()}});
   if (on_storage_failed) on_storage_failed(error);

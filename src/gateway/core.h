@@ -167,6 +167,8 @@ struct Core {
   /// Commits what must not get lost: waits out a full disk, never returns after a storage failure.
   /// build() is called for each try, since a failed one leaves no rows to build on.
   Task<void> commit_surely(Lane* lane, std::function<Transaction()> build);
+  /// A failed commit that can be tried again: the disk is full, or the store's inbox.
+  static bool may_pass(const Error& error);
   void storage_has_failed(const Error& error);
 
   void count_pending(Account& account, std::uint64_t person, std::uint32_t bytes, int sign);

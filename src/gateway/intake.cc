@@ -119,30 +119,50 @@ bool Intake::passes_gates(const Account& account, const InboundMessage& event) c
 
 Result<void> Intake::check_room(Account& account, const std::vector<InboundMessage>& events) {
   const CoreOptions& o = core_.options;
+  // What finds no place is what has to wait: a word to us or a deletion passes at every bound (C9).
+  const auto waits = [](const InboundMessage& event) {
+    const std::optional<Command> command = parse_command(event.text);
+    return event.kind != EventKind::kDelete && (!command || *command == Command::kNew);
+  };
   std::uint64_t bytes = 0;
-  for (const InboundMessage& event : events) bytes += event.text.size();
-  if (account.pending + events.size() > o.pending_per_account) {
-    return overloaded("the account has too many messages waiting");
-  }
-  if (core_.pending_bytes + bytes > o.pending_bytes)
-    return overloaded("too many bytes are waiting");
-  for (const InboundMessage& event : events) {
+  std::uint64_t waiting = 0;
+  // An event finds what waits already, and what comes before it in its own body.
+  std::vector<std::uint64_t> persons;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const InboundMessage& event = events[i];
     const std::uint64_t person = person_of(core_.hash_key, account.row.name, event.sender);
     if (core_.being_erased.contains(person)) {
       return Error(ErrorKind::kUnavailable, "the person's data are being erased",
                    ErrorSource::kSelf, Retry::after(milliseconds(5'000)));
     }
+    if (!waits(event)) continue;
+    ++waiting;
+    bytes += event.text.size();
     const auto found = core_.pending_by_person.find(person);
-    if (found != core_.pending_by_person.end() &&
-        found->second + events.size() > o.pending_per_person) {
+    const std::size_t theirs =
+        (found == core_.pending_by_person.end() ? 0 : found->second) +
+        static_cast<std::size_t>(std::count(persons.begin(), persons.end(), person));
+    if (theirs >= o.pending_per_person) {
       return overloaded("the person has too many messages waiting");
     }
+    persons.push_back(person);
     const LaneId id = lanes_.find(account.row.name, event.chat, event.thread);
     const Lane* lane = id ? lanes_.active(id) : nullptr;
-    if (lane != nullptr && lane->waiting.size() + events.size() > o.pending_per_conversation) {
+    const auto before =
+        std::count_if(events.data(), events.data() + i, [&](const InboundMessage& other) {
+          return other.chat == event.chat && other.thread == event.thread && waits(other);
+        });
+    if ((lane == nullptr ? 0 : lane->waiting.size()) + static_cast<std::size_t>(before) >=
+        o.pending_per_conversation) {
       return overloaded("the conversation has too many messages waiting");
     }
   }
+  if (waiting == 0) return {};
+  if (account.pending + waiting > o.pending_per_account) {
+    return overloaded("the account has too many messages waiting");
+  }
+  if (core_.pending_bytes + bytes > o.pending_bytes)
+    return overloaded("too many bytes are waiting");
   return {};
 }
 
@@ -269,7 +289,7 @@ Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessa
     for (Plan& plan : plans) {
       if (plan.lane != nullptr) after_failure(plan);
     }
-    if (receipt.error().kind() != ErrorKind::kDiskFull) core_.storage_has_failed(receipt.error());
+    if (!Core::may_pass(receipt.error())) core_.storage_has_failed(receipt.error());
     co_return receipt.error();
   }
   if (cursor) account->cursor = *cursor;

@@ -235,7 +235,7 @@ Task<bool> Outbox::claim(Lane* lane) {
   } else {
     const Result<Receipt> receipt = co_await core_.store.commit(std::move(transaction));
     if (!receipt) {
-      if (receipt.error().kind() != ErrorKind::kDiskFull) {
+      if (!Core::may_pass(receipt.error())) {
         core_.storage_has_failed(receipt.error());
         co_return false;
       }

@@ -240,7 +240,7 @@ struct Changes {
   std::vector<std::pair<LaneId, HistoryId>> sessions;  // a session starts after this line
   std::vector<AccountRow> accounts;
   std::vector<std::pair<std::string, std::string>>
-      marks;  // named values of the core (clock hold …)
+      marks;  // named values of the core; empty: removed
   std::vector<std::pair<std::int64_t, bool>>
       redriven;  // dead letters (id, part) leave their table;
                  // the row itself comes back in messages/parts

@@ -53,16 +53,6 @@ Task<Result<AgentReply>> guarded(Agent* agent, TurnRequest request, DeltaSink* s
   co_return Error(ErrorKind::kInternal, "the agent threw: " + what);
 }
 
-/// What was seen of a reply, fit for a platform: it may have stopped inside a code point, and garbage is
-/// not kept.
-std::string seen_text(std::string_view streamed) {
-  for (std::size_t cut = 0; cut <= std::min<std::size_t>(3, streamed.size()); ++cut) {
-    const std::string_view whole = streamed.substr(0, streamed.size() - cut);
-    if (is_utf8(whole)) return std::string(whole);
-  }
-  return {};
-}
-
 /// For Mutant::kTwoTurnsInALane: a call beside the running one.
 class DeafSink : public DeltaSink {
   void delta(std::string_view) override {}
@@ -75,6 +65,14 @@ Task<void> second_call(Agent* agent, TurnRequest request) {
 }
 
 }  // namespace
+
+std::string seen_text(std::string_view streamed) {
+  for (std::size_t cut = 0; cut <= std::min<std::size_t>(3, streamed.size()); ++cut) {
+    const std::string_view whole = streamed.substr(0, streamed.size() - cut);
+    if (is_utf8(whole)) return std::string(whole);
+  }
+  return {};
+}
 
 std::string TurnRequest::text() const {
   std::string all;

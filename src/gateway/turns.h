@@ -76,4 +76,8 @@ class Turns {
   Outbox& outbox_;
 };
 
+/// What was seen of a reply, fit for a platform: it may have stopped inside a code point, and
+/// garbage is not kept.
+std::string seen_text(std::string_view streamed);
+
 }  // namespace sluice

@@ -73,6 +73,12 @@ Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, st
   ending.outcome = outcome;
   ending.reason = std::move(reason);
   ending.notice = std::move(notice);
+  if (outcome == MessageOutcome::kStopped) {
+    // What the last attempt showed before it failed is what the person saw (C16).
+    ending.text = seen_text(core_.feeds.streamed(lane->id));
+    ending.cut = !ending.text.empty();
+    if (ending.cut) ending.notice.clear();
+  }
   if (outcome == MessageOutcome::kFailed || outcome == MessageOutcome::kDead) {
     ending.meta.emplace();
     ending.meta->error = "interrupted";

@@ -95,6 +95,7 @@ Result<void> RowWriter::prepare() {
        "INSERT OR REPLACE INTO accounts(name, state, reason, since, held_ms, not_before) "
        "VALUES(?1, ?2, ?3, ?4, ?5, ?6)"},
       {&put_mark_, "INSERT OR REPLACE INTO marks(name, value) VALUES(?1, ?2)"},
+      {&remove_mark_, "DELETE FROM marks WHERE name=?1"},
       {&accept_restored_, "DELETE FROM meta WHERE name='restored_pending'"},
   };
   for (const auto& [statement, sql] : wanted) {
@@ -260,7 +261,7 @@ Result<void> RowWriter::mark(const std::string& name, const std::string& value) 
   if (name == kRestoredAccepted) {
     if (auto r = accept_restored_.run(); !r) return r;
   }
-  return put_mark_.run(name, value);
+  return value.empty() ? remove_mark_.run(name) : put_mark_.run(name, value);
 }
 
 }  // namespace sluice

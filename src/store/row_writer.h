@@ -65,7 +65,7 @@ class RowWriter {
   std::map<HistoryId, HistoryId> skipped_;
   HistoryId before(HistoryId prev) const;
 
-  sqlite::Statement put_cursor_, put_account_, put_mark_, accept_restored_;
+  sqlite::Statement put_cursor_, put_account_, put_mark_, remove_mark_, accept_restored_;
 };
 
 }  // namespace sluice
