@@ -36,7 +36,8 @@ DRAIN_SECONDS = 120.0
 STALL_SECONDS = 20.0  # without any progress: what is open will not come
 
 # What the gateway is in the middle of when it dies.
-PHASES = ("accepting", "running", "delivering", "idle")
+PHASES = ("idle", "accepting", "running", "delivering")
+KILLS_FOR_ALL_PHASES = 10  # fewer may miss one by chance
 
 
 class Failed(Exception):
@@ -282,7 +283,7 @@ def finish(run):
     verdict = judge.judge(judge.load(run.folder, daemon.MAX_ATTEMPTS))
     verdict.other += run.world.ledger.faults + run.exits
     verdict.other += run.agents.server.errors + run.receiver.server.errors
-    if run.kills >= len(PHASES):
+    if run.kills >= KILLS_FOR_ALL_PHASES:
         verdict.other += [f"no kill hit the phase \"{phase}\"" for phase in PHASES
                           if not run.phases[phase]]
     say(run, verdict)
