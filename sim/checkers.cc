@@ -249,6 +249,13 @@ class Checks {
       outside_.violated("C5", fmt::format("event {} ran before event {}", first.n, second.n));
   }
   bool late(const SentEvent& event) const {
+    // One that expired when its turn came was called by nobody, and yet it was the successor's
+    // turn.
+    for (const SentEvent& e : outside_.events) {
+      const bool successor =
+          e.message.order && event.message.order && *e.message.order > *event.message.order;
+      if (successor && e.old && e.lane == event.lane && e.id < event.id) return true;
+    }
     return event.message.order &&
            std::any_of(outside_.calls.begin(), outside_.calls.end(), [&](const AgentCall& call) {
              return call.lane == event.lane && call.turn.value < event.id.value + 8 &&

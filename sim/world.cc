@@ -327,12 +327,21 @@ void World::operate() {
   }
   // People answer what they are asked.
   for (const auto& [lane, open] : gateway.core().asking) {
+    for (const SentEvent& earlier : outside_.events) {
+      const bool settled =
+          earlier.acknowledged && clock_.mono - earlier.acknowledged_at > milliseconds(2'000);
+      if (earlier.about == open.row.id && settled && gateway.core().asking.count(lane) == 1) {
+        outside_.violated("C25",
+                          "the acknowledged answer " + std::to_string(earlier.n) + " is forgotten");
+      }
+    }
     for (const SentEvent& event : outside_.events) {
       if (event.lane != lane || event.control || event.outsider) continue;
       SentEvent answer = event;
       const int n = static_cast<int>(outside_.events.size());
       answer.n = n;
       answer.control = true;
+      answer.about = open.row.id;
       answer.old = false;
       answer.acknowledged = answer.refused = false;
       answer.deliveries = answer.extra = 0;
@@ -498,9 +507,14 @@ WorldReport World::run() {
                   static_cast<long>(e.id.value), e.acknowledged, e.refused, e.deliveries);
     }
     for (const AgentCall& c : outside_.calls) {
-      std::printf("call process %d turn %ld/%u lane %ld %s \"%s\" completed=%d cut=%d\n", c.process,
-                  static_cast<long>(c.turn.value), c.attempt, static_cast<long>(c.lane.value),
-                  c.agent.c_str(), c.texts.front().c_str(), c.completed, c.cut_by_crash);
+      std::string texts;
+      for (std::size_t i = 0; i < c.messages.size(); ++i) {
+        texts += " " + std::to_string(c.messages[i].value) + " \"" + c.texts[i] + "\"";
+      }
+      std::printf("call at %.3f process %d turn %ld/%u lane %ld %s%s completed=%d cut=%d\n",
+                  static_cast<double>(c.at.ns) / 1e9, c.process, static_cast<long>(c.turn.value),
+                  c.attempt, static_cast<long>(c.lane.value), c.agent.c_str(), texts.c_str(),
+                  c.completed, c.cut_by_crash);
     }
     for (const Arrival& a : outside_.arrivals) {
       std::printf("arrival process %d %s/%s part %ld turn %ld n=%u labelled=%d dropped=%d \"%s\"\n",

@@ -151,6 +151,10 @@ void Gateway::recover(Recovered recovered) {
       lane->busy = true;
       interrupted_.emplace(lane->account->row.name, std::move(open));
     } else {
+      if (state == TurnState::kDropped) open.decision = OpenTurn::Decision::kDrop;
+      // It may wait for another attempt because a crash took the last one.
+      open.suspect = state == TurnState::kRetry;
+      if (open.suspect) core_.suspects.push_back(lane->id);
       lane->reopened.push_back(std::move(open));
     }
   }

@@ -36,6 +36,7 @@ struct Intake::Plan {
   HistoryId before;            // the log's head before the control
   HistoryId last;              // and its last line
   bool withdraw = false;
+  TurnId decided;  // the interrupted turn that a /retry or /drop is about
 };
 
 Key128 event_key(const HashKey& key, std::string_view account, const InboundMessage& event) {
@@ -166,6 +167,21 @@ Result<void> Intake::check_room(Account& account, const std::vector<InboundMessa
   return {};
 }
 
+Result<void> Intake::check_open(Account& account, const std::vector<InboundMessage>& events) {
+  if (core_.storage_failed) return Error(ErrorKind::kStorageFailed, "the store has failed");
+  if (core_.intake_closed || account.channel == nullptr || account.stopping) {
+    return Error(ErrorKind::kUnavailable, "intake is closed", ErrorSource::kSelf,
+                 Retry::after(milliseconds(5'000)));
+  }
+  if (core_.disk_low && !mutant(Mutant::kIntakeOnFullDisk)) {
+    return Error(ErrorKind::kDiskFull, "the disk is nearly full", ErrorSource::kSelf,
+                 Retry::after(milliseconds(60'000)));
+  }
+  Result<void> room = check_room(account, events);
+  if (!room) core_.counters.refused_overload.add();
+  return room;
+}
+
 Task<Intake::Verdicts> Intake::accept(Account* account, std::vector<InboundMessage> events,
                                       std::optional<std::string> cursor) {
   auto done = std::make_shared<Completion<Verdicts>>(core_.loop);
@@ -192,20 +208,8 @@ Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessa
     const Result<void> ok = check(*account, event);
     if (!ok) co_return ok.error();
   }
-  if (core_.storage_failed) co_return Error(ErrorKind::kStorageFailed, "the store has failed");
-  if (core_.intake_closed || account->channel == nullptr || account->stopping) {
-    co_return Error(ErrorKind::kUnavailable, "intake is closed", ErrorSource::kSelf,
-                    Retry::after(milliseconds(5'000)));
-  }
-  if (core_.disk_low && !mutant(Mutant::kIntakeOnFullDisk)) {
-    co_return Error(ErrorKind::kDiskFull, "the disk is nearly full", ErrorSource::kSelf,
-                    Retry::after(milliseconds(60'000)));
-  }
-  const Result<void> room = check_room(*account, events);
-  if (!room) {
-    core_.counters.refused_overload.add();
-    co_return room.error();
-  }
+  Result<void> open = check_open(*account, events);
+  if (!open) co_return open.error();
   const MonoTime patience = began + kWindowWait;
   while (in_flight_ > 0 && in_flight_ + events.size() > core_.options.inbox_capacity) {
     const bool moved = co_await window_.wait_until(patience);
@@ -213,8 +217,8 @@ Task<Intake::Verdicts> Intake::append(Account* account, std::vector<InboundMessa
       core_.counters.refused_overload.add();
       co_return overloaded("the disk can't keep up");
     }
-    if (account->channel == nullptr)
-      co_return Error(ErrorKind::kUnavailable, "the channel is gone");
+    open = check_open(*account, events);  // others have come in meanwhile
+    if (!open) co_return open.error();
   }
   in_flight_ += events.size();
 
@@ -382,7 +386,7 @@ void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
 
 std::string Intake::control_answer(const Lane& lane, Command command) {
   const bool running = lane.busy && lane.running != nullptr;
-  const bool asking = core_.asking.contains(lane.id);
+  const bool asking = turns_.undecided(lane.id) != nullptr;
   switch (command) {
     case Command::kStop:
       return running || !lane.reopened.empty() ? "Stopping." : "Nothing is running.";
@@ -432,6 +436,15 @@ void Intake::plan_control(Plan& plan, Command command, Transaction& transaction)
   end.started_at = end.ended_at = row.accepted_at;
   keyed.handled = std::move(end);
   const std::string text = control_answer(lane, command);
+  OpenTurn* open =
+      command == Command::kRetry || command == Command::kDrop ? turns_.undecided(lane.id) : nullptr;
+  if (open != nullptr) {
+    // On disk with its acknowledgement: a decision that only memory knew would die with the
+    // process.
+    plan.decided = open->row.id;
+    keyed.then.turns.push_back(turns_.begin_decision(
+        *open, command == Command::kRetry ? OpenTurn::Decision::kRun : OpenTurn::Decision::kDrop));
+  }
   HistoryRow& answer = core_.add_history(keyed.then, lane, HistoryKind::kAnswer, text);
   answer.message = row.id;
   plan.last = answer.id;
@@ -556,6 +569,7 @@ void Intake::after_commit(Plan& plan, const Receipt::Event& verdict) {
     if (options != nullptr && options->mode == LaneMode::kInterrupt)
       turns_.stop(lane, StopReason::kNewer);
   }
+  if (plan.decided && !is_new) turns_.take_back_decision(lane.id, plan.decided);
   if (plan.control && is_new) {
     ++lane.users;
     core_.feeds.grew(lane.id, lane.committed_head);
@@ -565,10 +579,10 @@ void Intake::after_commit(Plan& plan, const Receipt::Event& verdict) {
         turns_.stop(lane, StopReason::kPerson);
         break;
       case Command::kRetry:
-        turns_.decide_asking(lane, OpenTurn::Decision::kRun);
+        turns_.decide(lane, plan.decided, OpenTurn::Decision::kRun);
         break;
       case Command::kDrop:
-        turns_.decide_asking(lane, OpenTurn::Decision::kDrop);
+        turns_.decide(lane, plan.decided, OpenTurn::Decision::kDrop);
         break;
       default:
         break;
@@ -584,6 +598,7 @@ void Intake::after_failure(Plan& plan) {
   if (plan.target) {
     if (Waiting* target = lanes_.find(lane, plan.target)) target->editing = false;
   }
+  if (plan.decided) turns_.take_back_decision(lane.id, plan.decided);
   if (plan.control) core_.head(lane).head = std::min(core_.head(lane).head, plan.before);
   if (plan.queued) {
     lanes_.remove(lane, plan.row->id);

@@ -36,6 +36,7 @@ class Intake {
   Task<Verdicts> append(Account* account, std::vector<InboundMessage> events,
                         std::optional<std::string> cursor);
   Result<void> check(const Account& account, const InboundMessage& event) const;
+  Result<void> check_open(Account& account, const std::vector<InboundMessage>& events);
   Result<void> check_room(Account& account, const std::vector<InboundMessage>& events);
   bool passes_gates(const Account& account, const InboundMessage& event) const;
 

@@ -51,6 +51,7 @@ struct OpenTurn {
   bool suspect = false;        // it was running when the process died (C14)
   enum class Decision : std::uint8_t { kRun, kDrop, kExpire, kStop };
   Decision decision = Decision::kRun;
+  bool decided = false;  // the person has answered; the decision is being committed
 };
 
 struct RunningTurn {

@@ -89,13 +89,10 @@ void Lanes::add(Lane& lane, Waiting message) {
   lane.last_arrival = now;
   lane.last_person = message.person;
   if (message.order != 0 && !message.late && !mutant(Mutant::kIgnoreGap)) {
-    // Behind everything that the platform placed before it; what has no place of its own stays put.
-    auto at = lane.waiting.end();
-    while (at != lane.waiting.begin()) {
-      const auto before = std::prev(at);
-      if (before->order == 0 || before->late || before->order < message.order) break;
-      at = before;
-    }
+    // Before the first that the platform placed behind it; what has no place of its own stays put.
+    const auto at = std::find_if(lane.waiting.begin(), lane.waiting.end(), [&](const Waiting& w) {
+      return w.order > message.order && !w.late;
+    });
     lane.waiting.insert(at, message);
     return;
   }
@@ -241,6 +238,12 @@ void Lanes::grant_slots() {
     FairSlots::Claimant* claimant = core_.slots.grant();
     if (claimant == nullptr) break;
     Lane& lane = static_cast<Lane&>(*claimant);
+    // What it queued for may have been withdrawn meanwhile.
+    if (lane.reopened.empty() && (lane.waiting.empty() || lane.waiting.front().command)) {
+      core_.slots.release(lane);
+      pump(lane);
+      continue;
+    }
     if (lane.account->channel == nullptr) {
       // It went while the lane waited. Registering it again asks for the slot again.
       core_.slots.release(lane);

@@ -68,6 +68,7 @@ enum class TurnState : std::uint8_t {
   kRetry,    // between two attempts, or waiting to be run as a suspect
   kAsking,   // interrupted; the person decides (C13)
   kParked,   // waits for something outside (C15)
+  kDropped,  // the person gave it up; its end has yet to be written
 };
 
 struct TurnRow {

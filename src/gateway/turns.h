@@ -33,8 +33,14 @@ class Turns {
 
   /// An interrupted turn at start: run again, ask, or fail (C13, C14).
   void recover(Lane& lane, OpenTurn open);
-  /// The person's decision about an interrupted turn. False if none waits.
-  bool decide_asking(Lane& lane, OpenTurn::Decision decision);
+  /// An interrupted turn that the person has been asked about and has not answered; nullptr if
+  /// there is none.
+  OpenTurn* undecided(LaneId lane);
+  /// The person has answered: the turn's row for the transaction that accepts the answer. decide()
+  /// follows once that is on disk, take_back_decision() if it fails.
+  TurnRow begin_decision(OpenTurn& open, OpenTurn::Decision decision);
+  void take_back_decision(LaneId lane, TurnId turn);
+  void decide(Lane& lane, TurnId turn, OpenTurn::Decision decision);
   /// A turn that was asked about before the restart still is.
   void wait_for_decision(Lane& lane, OpenTurn open);
   /// Ends questions that nobody answered (C17).

@@ -136,9 +136,34 @@ void Turns::wait_for_decision(Lane& lane, OpenTurn open) {
   core_.asking.emplace(lane.id, std::move(open));
 }
 
-bool Turns::decide_asking(Lane& lane, OpenTurn::Decision decision) {
-  const auto found = core_.asking.find(lane.id);
-  if (found == core_.asking.end()) return false;
+OpenTurn* Turns::undecided(LaneId lane) {
+  const auto [first, last] = core_.asking.equal_range(lane);
+  for (auto it = first; it != last; ++it) {
+    if (!it->second.decided) return &it->second;
+  }
+  return nullptr;
+}
+
+TurnRow Turns::begin_decision(OpenTurn& open, OpenTurn::Decision decision) {
+  open.decided = true;
+  TurnRow row = open.row;
+  row.state = decision == OpenTurn::Decision::kRun ? TurnState::kRetry : TurnState::kDropped;
+  row.not_before = UnixMillis{};
+  return row;
+}
+
+void Turns::take_back_decision(LaneId lane, TurnId turn) {
+  const auto [first, last] = core_.asking.equal_range(lane);
+  for (auto it = first; it != last; ++it) {
+    if (it->second.row.id == turn) it->second.decided = false;
+  }
+}
+
+void Turns::decide(Lane& lane, TurnId turn, OpenTurn::Decision decision) {
+  const auto [first, last] = core_.asking.equal_range(lane.id);
+  const auto found =
+      std::find_if(first, last, [turn](const auto& entry) { return entry.second.row.id == turn; });
+  if (found == last) return;
   OpenTurn open = std::move(found->second);
   core_.asking.erase(found);
   --lane.users;
@@ -150,18 +175,18 @@ bool Turns::decide_asking(Lane& lane, OpenTurn::Decision decision) {
   if (open.suspect) core_.suspects.push_back(lane.id);
   lane.reopened.push_back(std::move(open));
   core_.pump(lane);
-  return true;
 }
 
 void Turns::expire_questions() {
   if (!core_.clock->may_expire()) return;
   const UnixMillis now = core_.now();
-  std::vector<LaneId> old;
+  std::vector<std::pair<LaneId, TurnId>> old;
   for (const auto& [id, open] : core_.asking) {
-    if (now - open.row.started_at > core_.options.expire_question) old.push_back(id);
+    const bool too_old = now - open.row.started_at > core_.options.expire_question;
+    if (too_old && !open.decided) old.emplace_back(id, open.row.id);
   }
-  for (LaneId id : old) {
-    if (Lane* lane = lanes_.active(id)) decide_asking(*lane, OpenTurn::Decision::kExpire);
+  for (const auto& [id, turn] : old) {
+    if (Lane* lane = lanes_.active(id)) decide(*lane, turn, OpenTurn::Decision::kExpire);
   }
 }
 
