@@ -172,8 +172,8 @@ class Checks {
         outside_.violated("C16", fmt::format("event {} was stopped and \"{}\" became \"{}\"",
                                              event.n, streamed, agent_text));
       }
-      // Stopped between two attempts after a restart: what was seen went with the process.
-      if (!streamed.empty() && !cut && !calls.back()->completed)
+      // Stopped between two attempts, after a restart: what was seen went with the process.
+      if (!streamed.empty() && !cut && !calls.back()->completed && !calls.back()->cut_by_crash)
         outside_.violated("C16", fmt::format("event {} is not marked as cut off", event.n));
     }
   }

@@ -45,7 +45,8 @@ struct SentEvent {
   bool outsider = false;  // must be kept out by the access gate (C8)
   bool old = false;       // older than expire_inbound
   TurnId about;           // for an answer: the interrupted turn that the person was asked about
-  int after = -1;         // sent only when that event has been acknowledged
+  std::uint32_t about_attempt = 0;
+  int after = -1;  // sent only when that event has been acknowledged
   MonoTime acknowledged_at;
 };
 

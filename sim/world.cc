@@ -330,7 +330,8 @@ void World::operate() {
     for (const SentEvent& earlier : outside_.events) {
       const bool settled =
           earlier.acknowledged && clock_.mono - earlier.acknowledged_at > milliseconds(2'000);
-      if (earlier.about == open.row.id && settled && gateway.core().asking.count(lane) == 1) {
+      if (earlier.about == open.row.id && earlier.about_attempt == open.row.attempt && settled &&
+          gateway.core().asking.count(lane) == 1) {
         outside_.violated("C25",
                           "the acknowledged answer " + std::to_string(earlier.n) + " is forgotten");
       }
@@ -342,6 +343,7 @@ void World::operate() {
       answer.n = n;
       answer.control = true;
       answer.about = open.row.id;
+      answer.about_attempt = open.row.attempt;
       answer.old = false;
       answer.acknowledged = answer.refused = false;
       answer.deliveries = answer.extra = 0;

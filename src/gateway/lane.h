@@ -63,6 +63,7 @@ struct RunningTurn {
   StopReason why = StopReason::kNone;
   MonoTime since;
   std::string request_id;
+  std::string session;  // as the agent and the person know it, also when the turn fails
   bool agent_active = false;
 };
 

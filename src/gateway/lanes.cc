@@ -238,8 +238,12 @@ void Lanes::grant_slots() {
     FairSlots::Claimant* claimant = core_.slots.grant();
     if (claimant == nullptr) break;
     Lane& lane = static_cast<Lane&>(*claimant);
-    // What it queued for may have been withdrawn meanwhile.
-    if (lane.reopened.empty() && (lane.waiting.empty() || lane.waiting.front().command)) {
+    // What it queued for may have been withdrawn meanwhile, or a suspect has come before it.
+    const bool gone =
+        lane.reopened.empty() && (lane.waiting.empty() || lane.waiting.front().command);
+    const bool suspect = !lane.reopened.empty() && lane.reopened.front().suspect &&
+                         core_.suspect_running != lane.id && !mutant(Mutant::kSuspectsTogether);
+    if (gone || suspect) {
       core_.slots.release(lane);
       pump(lane);
       continue;

@@ -95,6 +95,12 @@ TurnRow Turns::new_turn(Lane& lane) {
   return row;
 }
 
+std::string Turns::session_of(const Lane& lane, const Messages& messages) const {
+  std::string given = parse_extra(messages.back()->extra).session;
+  if (!given.empty()) return given;
+  return fmt::format("{}-{}", lane.id.value, core_.conversations.at(lane.slot).session_start.value);
+}
+
 TurnRow Turns::prepare(Lane& lane, const Waiting& message) {
   lane.busy = true;
   lane.running = std::make_unique<RunningTurn>(core_.loop);
@@ -335,6 +341,7 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
   running.request_id = parse_extra(messages.front()->extra).request_id;
   if (running.request_id.empty())
     running.request_id = fmt::format("{}", messages.front()->id.value);
+  running.session = session_of(*lane, messages);
   core_.feeds.begin_attempt(lane->id, running.row.id, running.row.attempt);
   core_.feeds.phase(lane->id, FeedPhase{running.row.id, messages.front()->id, TurnPhase::kRunning});
   std::optional<Error> failure;
@@ -381,11 +388,8 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
   request.chat = lane->chat;
   request.thread = lane->thread;
   request.chat_kind = lane->kind;
-  const MessageExtra extra = parse_extra(messages.back()->extra);
-  request.session = extra.session.empty() ? fmt::format("{}-{}", lane->id.value,
-                                                        core_.head(*lane).session_start.value)
-                                          : extra.session;
-  request.projects = extra.projects;
+  request.session = running.session;
+  request.projects = parse_extra(messages.back()->extra).projects;
   request.messages = messages;
   Result<std::vector<HistoryRow>> history = co_await load_history(lane);
   if (!history) {
@@ -393,7 +397,6 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
     co_return ending;
   }
   request.history = std::move(*history);
-  const std::string session = request.session;
   BoundedSink sink(core_, *lane, running);
   if (mutant(Mutant::kTwoTurnsInALane)) core_.tasks.spawn("second", second_call(&agent, request));
   const milliseconds limit = std::min(core_.options.turn_timeout, agent.info().timeout);
@@ -410,7 +413,7 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
     }
     ending.text = std::move(reply.text);
     ending.meta = std::move(reply.meta);
-    if (ending.meta && ending.meta->session.empty()) ending.meta->session = session;
+    if (ending.meta && ending.meta->session.empty()) ending.meta->session = running.session;
     if (ending.text.size() > core_.options.reply_bytes_max) {
       ending.text.resize(utf8_floor(ending.text, core_.options.reply_bytes_max));
       sink.over = true;
@@ -456,6 +459,7 @@ Turns::Ending Turns::ending_of(const Error& error, bool attempts_used_up, Lane& 
                       : std::string(user.text);
   ending.meta.emplace();
   ending.meta->error = user.kind;
+  ending.meta->session = lane.running->session;
   // What was streamed stays with the person's eyes; the log keeps it too, marked.
   ending.text = seen_text(core_.feeds.streamed(lane.id));
   ending.cut = !ending.text.empty();

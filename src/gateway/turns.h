@@ -59,6 +59,7 @@ class Turns {
   };
 
   TurnRow new_turn(Lane& lane);
+  std::string session_of(const Lane& lane, const Messages& messages) const;
   Task<void> run(Lane* lane, Messages messages, bool on_disk);
   Task<void> run_command(Lane* lane);
   Task<Result<Messages>> load(Lane* lane);

@@ -82,6 +82,7 @@ Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, st
   if (outcome == MessageOutcome::kFailed || outcome == MessageOutcome::kDead) {
     ending.meta.emplace();
     ending.meta->error = "interrupted";
+    ending.meta->session = session_of(*lane, *loaded);
   }
   co_await finish(lane, std::move(*loaded), std::move(ending));
 }
