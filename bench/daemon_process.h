@@ -1,0 +1,41 @@
+#pragma once
+// DaemonProcess: the real daemon, started as a child on a data directory of the benchmark's, with
+// its channel on a free port of the loopback.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice::bench {
+
+class DaemonProcess {
+ public:
+  /// Starts it and waits until it says that it is ready. Ends the benchmark if it does not.
+  DaemonProcess(const std::string& program, const std::string& directory);
+  /// SIGTERM, and waits.
+  ~DaemonProcess();
+  DaemonProcess(const DaemonProcess&) = delete;
+  DaemonProcess& operator=(const DaemonProcess&) = delete;
+
+  int pid() const { return pid_; }
+  double milliseconds_to_ready() const { return ready_ms_; }
+  std::uint16_t port() const { return port_; }
+  /// "Authorization: Bearer …\r\n" of the owner.
+  std::string authorization() const;
+
+ private:
+  void await_ready(int out);
+
+  std::string data_;
+  int pid_ = -1;
+  int out_ = -1;
+  std::uint16_t port_ = 0;
+  double ready_ms_ = 0;
+};
+
+/// Runs a program and gives what it printed, or nothing if it failed to start. seconds: how long.
+std::string output_of(const std::vector<std::string>& command, double* seconds = nullptr);
+/// From fork to the end of a process that does nothing, in milliseconds.
+double bare_process_milliseconds();
+
+}  // namespace sluice::bench

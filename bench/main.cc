@@ -1,0 +1,93 @@
+// sluice_bench SUITE [--smoke] [--json FILE] [--dir DIR] [--programs DIR] [--sanitized DIR]
+// [--only SECTION]: runs the suite's sections and prints their rows. Exit code 1 if a section did
+// not give its rows, 0 otherwise, whatever the figures are.
+
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "report.h"
+#include "sections.h"
+
+namespace sluice::bench {
+namespace {
+
+std::vector<Section> core_suite() {
+  // What needs a quiet machine first; the old store is made by the first that asks.
+  return {{"pipeline", pipeline}, {"http", http},       {"turn", turn},
+          {"durable", durable},   {"latency", latency}, {"waiting", waiting},
+          {"recovery", recovery}, {"daemon", daemon},   {"simulation", simulation},
+          {"memory", memory}};
+}
+
+int usage() {
+  fmt::print(stderr,
+             "usage: sluice_bench core [--smoke] [--json FILE] [--dir DIR] [--programs DIR] "
+             "[--sanitized DIR] [--only SECTION]\n");
+  return 2;
+}
+
+struct Arguments {
+  std::string suite;
+  std::string json;
+  std::string only;
+  Scale scale;
+};
+
+bool parse(int argc, char** argv, Arguments& out) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view arg = argv[i];
+    if (arg == "--smoke") {
+      out.scale.smoke = true;
+      continue;
+    }
+    std::string* value = arg == "--json"        ? &out.json
+                         : arg == "--dir"       ? &out.scale.directory
+                         : arg == "--programs"  ? &out.scale.programs
+                         : arg == "--sanitized" ? &out.scale.sanitized_programs
+                         : arg == "--only"      ? &out.only
+                                                : nullptr;
+    if (value != nullptr) {
+      if (++i == argc) return false;
+      *value = argv[i];
+    } else if (arg.starts_with("-") || !out.suite.empty()) {
+      return false;
+    } else {
+      out.suite = arg;
+    }
+  }
+  return out.suite == "core";
+}
+
+int run(Arguments arguments) {
+  if (arguments.scale.directory.empty()) arguments.scale.directory = "bench-data";
+  std::vector<Section> sections;
+  for (Section& section : core_suite()) {
+    if (arguments.only.empty() || section.name == arguments.only) sections.push_back(section);
+  }
+  if (sections.empty()) return usage();
+  std::vector<Row> rows;
+  const bool complete = run_sections(sections, arguments.scale, rows);
+  if (!arguments.json.empty()) {
+    std::ofstream out(arguments.json);
+    out << to_json(rows) << "\n";
+    if (!out.flush()) return 1;
+  }
+  int missed = 0;
+  for (const Row& row : rows) missed += row.reached ? 0 : 1;
+  fmt::print("{} rows, {} goals missed{}\n", rows.size(), missed,
+             arguments.scale.smoke ? " (a smoke run: its figures mean nothing)" : "");
+  return complete ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  sluice::bench::Arguments arguments;
+  if (!sluice::bench::parse(argc, argv, arguments)) return sluice::bench::usage();
+  return sluice::bench::run(std::move(arguments));
+}

@@ -1,0 +1,21 @@
+#pragma once
+// The sections of the suite "core", one function each; see README.md for what they measure.
+
+#include <vector>
+
+#include "report.h"
+
+namespace sluice::bench {
+
+std::vector<Row> pipeline(const Scale& scale);
+std::vector<Row> durable(const Scale& scale);
+std::vector<Row> latency(const Scale& scale);
+std::vector<Row> turn(const Scale& scale);
+std::vector<Row> http(const Scale& scale);
+std::vector<Row> daemon(const Scale& scale);
+std::vector<Row> memory(const Scale& scale);
+std::vector<Row> waiting(const Scale& scale);
+std::vector<Row> recovery(const Scale& scale);
+std::vector<Row> simulation(const Scale& scale);
+
+}  // namespace sluice::bench
