@@ -21,6 +21,8 @@ Task<SendOutcome> guarded(Channel* channel, SendRequest request) {
     co_return co_await channel->send(std::move(request));
   } catch (const std::exception& e) {
     what = e.what();
+  } catch (...) {  // whatever a channel throws is an outcome that nobody knows (C19)
+    what = "something that is not a std::exception";
   }
   co_return SendOutcome::of(SendOutcome::What::kUnknown, "the channel threw: " + what);
 }

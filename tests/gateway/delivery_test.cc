@@ -82,6 +82,15 @@ TEST_F(DeliveryTest, ChannelThatThrowsIsAnUnknownOutcome) {
   EXPECT_THAT(bot().taken(), ElementsAre(std::string(kLabel) + "re hello"));
 }
 
+TEST_F(DeliveryTest, ChannelThatThrowsANumberIsAnUnknownOutcomeToo) {
+  bot().throws_a_number = true;
+  start();
+  say("c", "hello");
+  bot().throws_a_number = false;
+  run_until_rest();
+  EXPECT_THAT(bot().taken(), ElementsAre(std::string(kLabel) + "re hello"));
+}
+
 TEST_F(DeliveryTest, SendWithoutAnAnswerIsUnknownAfterItsTimeout) {
   bot().hangs = true;
   start();

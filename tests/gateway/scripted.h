@@ -33,9 +33,10 @@ struct Platform {
   // What it does.
   std::deque<SendOutcome> next;  // of the next sends; then `otherwise`
   SendOutcome otherwise = SendOutcome::sent("platform-id");
-  milliseconds takes{0};    // a send
-  bool hangs = false;       // sends get no answer
-  bool throws = false;      // sends throw
+  milliseconds takes{0};  // a send
+  bool hangs = false;     // sends get no answer
+  bool throws = false;    // sends throw
+  bool throws_a_number = false;
   bool stop_hangs = false;  // the channel does not heed stop()
   bool finds = false;       // looking back finds every part
   milliseconds start_takes{0};
@@ -90,6 +91,7 @@ class ScriptedChannel : public Channel {
     const std::size_t index = platform_.tries.size();
     platform_.tries.push_back({std::move(request), loop_.now(), SendOutcome::What::kUnknown});
     if (platform_.throws) throw std::runtime_error("a channel's bug");
+    if (platform_.throws_a_number) throw 42;
     if (platform_.takes.count() > 0) co_await sleep_for(loop_, platform_.takes);
     if (platform_.hangs) {
       Event never(loop_);
