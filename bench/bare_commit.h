@@ -24,6 +24,8 @@ class BareCommits {
     double cpu = 0;
   };
   Sample run(double seconds, double turns_per_commit);
+  /// Until the log is written over for the first time, as it then always is; at most so long.
+  void warm_up(double seconds, double turns_per_commit);
 
  private:
   struct Turn {
@@ -47,6 +49,7 @@ class BareCommits {
   Random random_{7};
   std::int64_t last_id_ = 0;
   int log_pages_ = 0;
+  int checkpoints_ = 0;
 };
 
 }  // namespace sluice::bench
