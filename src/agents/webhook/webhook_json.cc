@@ -1,22 +1,17 @@
 #include "agents/webhook/webhook_json.h"
 
-#include <algorithm>
-#include <charconv>
-#include <ctime>
-
 #include <boost/json.hpp>
 #include <fmt/core.h>
 #include <openssl/sha.h>
 
 #include "base/utf8.h"
+#include "net/retry_after.h"
 
 namespace sluice {
 namespace {
 
 namespace json = boost::json;
-using std::chrono::milliseconds;
 
-constexpr milliseconds kLongestWait{24 * 3'600'000};
 constexpr std::size_t kMetaBytesMax = 1024;
 
 Error bad_answer(std::string what) {
@@ -97,26 +92,11 @@ Result<AgentReply> read_reply(const net::HttpClientResponse& answer) {
 
 Retry retry_of(const net::HttpHeaders& headers, UnixMillis now) {
   const auto told = headers.get("retry-after");
-  const auto wait = told ? parse_retry_after(*told, now) : std::nullopt;
+  const auto wait = told ? net::parse_retry_after(*told, now) : std::nullopt;
   return wait ? Retry::after(*wait) : Retry::with_backoff();
 }
 
 }  // namespace
-
-std::optional<milliseconds> parse_retry_after(std::string_view value, UnixMillis now) {
-  std::int64_t seconds = 0;
-  const char* const end = value.data() + value.size();
-  const auto [stopped, error] = std::from_chars(value.data(), end, seconds);
-  if (!value.empty() && stopped == end && error == std::errc{} && seconds >= 0) {
-    return milliseconds(std::min(seconds, kLongestWait.count() / 1000) * 1000);
-  }
-  std::tm date{};
-  const std::string text(value);
-  const char* rest = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
-  if (rest == nullptr || *rest != '\0') return std::nullopt;
-  const std::int64_t at = static_cast<std::int64_t>(::timegm(&date)) * 1000;
-  return std::clamp(milliseconds(at - now.ms), milliseconds(0), kLongestWait);
-}
 
 std::string webhook_body(const TurnRequest& request) {
   json::object o;

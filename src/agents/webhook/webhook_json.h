@@ -26,7 +26,4 @@ Result<AgentReply> read_webhook_answer(const net::HttpClientResponse& answer, bo
 /// No complete answer.
 Error webhook_failure(const net::FetchError& failure, bool idempotent);
 
-/// RFC 9110 10.2.3: seconds, or a date. nullopt for anything else; at most a day.
-std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view value, UnixMillis now);
-
 }  // namespace sluice

@@ -9,7 +9,6 @@ namespace sluice {
 namespace {
 
 namespace json = boost::json;
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr UnixMillis kNow{784'111'777'000};  // Sun, 06 Nov 1994 08:49:37 GMT
@@ -200,22 +199,6 @@ TEST(WebhookFailureTest, AnAnswerThatIsTooLargeIsNotAskedForAgain) {
   const net::FetchError large{Error(ErrorKind::kTooLarge, "body"), net::SentState::kMaybeSent, 200};
   EXPECT_EQ(webhook_failure(large, true).kind(), ErrorKind::kBadResponse);
   EXPECT_FALSE(webhook_failure(large, true).retry().allowed());
-}
-
-TEST(RetryAfterTest, TakesSecondsAndDatesAndNothingElse) {
-  EXPECT_EQ(parse_retry_after("120", kNow), seconds(120));
-  EXPECT_EQ(parse_retry_after("0", kNow), seconds(0));
-  EXPECT_EQ(parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", kNow), seconds(60));
-  EXPECT_EQ(parse_retry_after("Sun, 06 Nov 1994 08:00:00 GMT", kNow), seconds(0));
-  for (const char* bad :
-       {"", "-1", "1.5", "soon", "12 s", "Sun, 06 Nov 1994 08:50:37 PST", "99999999999999999999"}) {
-    EXPECT_FALSE(parse_retry_after(bad, kNow)) << bad;
-  }
-}
-
-TEST(RetryAfterTest, IsAtMostADay) {
-  EXPECT_EQ(parse_retry_after("9000000000000000000", kNow), std::chrono::hours(24));
-  EXPECT_EQ(parse_retry_after("Sun, 06 Nov 2094 08:50:37 GMT", kNow), std::chrono::hours(24));
 }
 
 TEST(WebhookOptionsTest, AnInterruptedTurnIsRunAgainOnlyIfTheAgentIsIdempotent) {

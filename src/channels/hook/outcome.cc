@@ -1,20 +1,17 @@
 #include "channels/hook/outcome.h"
 
-#include <algorithm>
-#include <charconv>
-#include <ctime>
 #include <string>
 
 #include <boost/json.hpp>
 #include <fmt/core.h>
 
+#include "net/retry_after.h"
+
 namespace sluice::hook {
 namespace {
 
-using std::chrono::milliseconds;
 using What = SendOutcome::What;
 
-constexpr milliseconds kLongestWait{24 * 3'600'000};
 constexpr std::size_t kPlatformIdMax = 256;
 
 /// What the receiver calls the part: "id" of its answer, a text or a number. Anything else is no
@@ -35,7 +32,7 @@ std::string platform_id(const net::HttpClientResponse& answer) {
 SendOutcome wait_for(const net::HttpClientResponse& answer, bool own, UnixMillis now,
                      std::string reason) {
   const auto told = answer.headers.get("retry-after");
-  const auto wait = told ? parse_retry_after(*told, now) : std::nullopt;
+  const auto wait = told ? net::parse_retry_after(*told, now) : std::nullopt;
   // It did not take the part but named no time to come: the outbox knows how to back off.
   if (!wait || wait->count() == 0) return SendOutcome::of(What::kNotSent, std::move(reason));
   SendOutcome outcome = SendOutcome::of(What::kRateLimited, std::move(reason));
@@ -46,21 +43,6 @@ SendOutcome wait_for(const net::HttpClientResponse& answer, bool own, UnixMillis
 }
 
 }  // namespace
-
-std::optional<milliseconds> parse_retry_after(std::string_view value, UnixMillis now) {
-  std::int64_t seconds = 0;
-  const char* const end = value.data() + value.size();
-  const auto [stopped, error] = std::from_chars(value.data(), end, seconds);
-  if (!value.empty() && stopped == end && error == std::errc{} && seconds >= 0) {
-    return milliseconds(std::min(seconds, kLongestWait.count() / 1000) * 1000);
-  }
-  std::tm date{};
-  const std::string text(value);
-  const char* rest = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
-  if (rest == nullptr || *rest != '\0') return std::nullopt;
-  const std::int64_t at = static_cast<std::int64_t>(::timegm(&date)) * 1000;
-  return std::clamp(milliseconds(at - now.ms), milliseconds(0), kLongestWait);
-}
 
 SendOutcome outcome_of(const net::HttpClientResponse& answer, bool own, UnixMillis now) {
   const int status = answer.status;

@@ -3,10 +3,6 @@
 // functions, so that every rule can be read and tested in one place; docs/channels/hook.md is the
 // table.
 
-#include <chrono>
-#include <optional>
-#include <string_view>
-
 #include "gateway/channel.h"
 #include "net/http_client.h"
 
@@ -18,9 +14,5 @@ SendOutcome outcome_of(const net::HttpClientResponse& answer, bool own, UnixMill
 
 /// No complete answer.
 SendOutcome outcome_of(const net::FetchError& failure, bool own, UnixMillis now);
-
-/// RFC 9110 10.2.3: seconds, or a date. nullopt for anything else; at most a day, after which the
-/// part has expired anyway.
-std::optional<std::chrono::milliseconds> parse_retry_after(std::string_view value, UnixMillis now);
 
 }  // namespace sluice::hook

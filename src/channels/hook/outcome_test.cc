@@ -5,7 +5,6 @@
 namespace sluice::hook {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 using What = SendOutcome::What;
 
@@ -107,16 +106,6 @@ TEST(HookOutcomeTest, AStatusCountsEvenIfTheBodyBehindItWasLost) {
   EXPECT_EQ(outcome_of(cut, true, kNow).what, What::kSent);
   const net::FetchError failed{Error(ErrorKind::kTooLarge), net::SentState::kMaybeSent, 500};
   EXPECT_EQ(outcome_of(failed, true, kNow).what, What::kNotSent);
-}
-
-TEST(HookOutcomeTest, RetryAfterIsSecondsOrADateAndAtMostADay) {
-  EXPECT_EQ(parse_retry_after("120", kNow), seconds(120));
-  EXPECT_EQ(parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", kNow), seconds(60));
-  EXPECT_EQ(parse_retry_after("9000000000000000000", kNow), std::chrono::hours(24));
-  EXPECT_EQ(parse_retry_after("Sun, 06 Nov 2094 08:50:37 GMT", kNow), std::chrono::hours(24));
-  for (const char* bad : {"", "-1", "1.5", "soon", "12 s", "99999999999999999999"}) {
-    EXPECT_FALSE(parse_retry_after(bad, kNow)) << bad;
-  }
 }
 
 }  // namespace
