@@ -74,6 +74,12 @@ Task<bool> HttpConnection::finish_exchange(HttpExchange* exchange) {
     co_return sent;
   }
   if (exchange->state_ == State::kWritten) co_return true;
+  if (exchange->state_ == State::kUpgraded) {
+    // Let the peer read our close frame: closing at once may reset the connection before it has.
+    unread_input_ = true;
+    access(exchange->request_, 101, true, true);
+    co_return false;
+  }
   // A handler that was cut off in the middle of a piece left it unfinished: nothing can follow.
   bool delivered = exchange->state_ == State::kStreaming && !exchange->writing_;
   if (delivered && chunked_) {
@@ -169,6 +175,23 @@ Task<Result<void>> HttpExchange::write(std::string bytes) {
   writing_ = false;
   if (!sent) state_ = State::kBroken;
   co_return sent;
+}
+
+Task<Result<std::unique_ptr<WebSocket>>> HttpExchange::upgrade(WebSocketOptions options) {
+  SLUICE_ASSERT(state_ == State::kOpen);
+  std::optional<HttpResponse> refusal = websocket_refusal(request_);
+  if (refusal) {
+    respond(*std::move(refusal));
+    co_return Error(ErrorKind::kInvalidArgument, "no WebSocket", ErrorSource::kPeer);
+  }
+  HttpConnection& c = connection_;
+  state_ = State::kUpgraded;
+  std::string already_read(c.unread());
+  c.consume(already_read.size());
+  std::string().swap(c.pending_);
+  auto socket = co_await WebSocket::accept(&c.server_.shard, &c.transport_, &request_,
+                                           std::move(already_read), options);
+  co_return socket;
 }
 
 void HttpExchange::cancel_when_gone() {

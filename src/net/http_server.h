@@ -19,6 +19,7 @@
 #include "net/http_parser.h"
 #include "net/http_types.h"
 #include "net/tls.h"
+#include "net/websocket.h"
 #include "runtime/shard.h"
 #include "runtime/task.h"
 #include "runtime/wait.h"
@@ -64,6 +65,11 @@ class HttpExchange {
   /// return.
   Task<Result<void>> write(std::string bytes);
 
+  /// Makes the connection a WebSocket (RFC 6455); once, and instead of respond(). A request that
+  /// does not ask for one is answered 426 or 400, and the error says so: return. The connection
+  /// ends with the handler.
+  Task<Result<std::unique_ptr<WebSocket>>> upgrade(WebSocketOptions options);
+
   /// Destroys the handler when the client hangs up, and when the server stops; a stream still ends
   /// well formed. A client that only shut down its sending side counts as gone here.
   void cancel_when_gone();
@@ -76,7 +82,7 @@ class HttpExchange {
 
  private:
   friend class HttpConnection;
-  enum class State : unsigned char { kOpen, kResponded, kWritten, kStreaming, kBroken };
+  enum class State : unsigned char { kOpen, kResponded, kWritten, kStreaming, kBroken, kUpgraded };
 
   HttpExchange(HttpConnection& connection, Loop& loop) : connection_(connection), gone_(loop) {}
 

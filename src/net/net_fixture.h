@@ -118,6 +118,11 @@ class RawSocket {
     }
     return take(buffer_.size());
   }
+  std::string read_exactly(std::size_t size) {
+    while (buffer_.size() < size && more()) {
+    }
+    return take(std::min(size, buffer_.size()));
+  }
   /// One response with Content-Length.
   std::string read_response() {
     std::string head = read_until("\r\n\r\n");
