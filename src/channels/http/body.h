@@ -32,7 +32,4 @@ Result<PostedBody> parse_body(std::string_view json);
 Result<void> complete(PostedBody& body, const Caller& caller, std::string_view chat,
                       std::optional<std::string_view> key);
 
-/// Ids and names: not empty, UTF-8, without control characters.
-bool is_clean_id(std::string_view id);
-
 }  // namespace sluice::http

@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "channels/http/body.h"
+#include "net/json_body.h"
 
 namespace {
 
@@ -14,7 +15,7 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-bool is_clean_or_empty(std::string_view id) { return id.empty() || sluice::http::is_clean_id(id); }
+bool is_clean_or_empty(std::string_view id) { return id.empty() || sluice::net::is_clean_name(id); }
 
 }  // namespace
 

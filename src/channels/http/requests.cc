@@ -12,6 +12,7 @@
 #include "channels/http/face.h"
 #include "channels/http/follower.h"
 #include "channels/http/render.h"
+#include "net/json_body.h"
 #include "net/sse.h"
 
 namespace sluice::http {
@@ -278,7 +279,7 @@ Task<void> delete_message(std::shared_ptr<Face> face, Authenticator*, HttpExchan
   event.chat = chat_of(caller, exchange->params()[0]);
   event.sender = caller.person;
   event.event = exchange->params()[1];
-  if (!is_clean_id(exchange->params()[0]) || !is_clean_id(event.event)) {
+  if (!net::is_clean_name(exchange->params()[0]) || !net::is_clean_name(event.event)) {
     exchange->respond(problem_of(invalid("the path is not usable")));
     co_return;
   }
@@ -295,8 +296,8 @@ Task<void> post_stop(std::shared_ptr<Face> face, Authenticator*, HttpExchange* e
   const Caller& caller = caller_of(*exchange);
   const std::string& body = exchange->request().body;
   const std::optional<std::string_view> key = idempotency_key(exchange->request());
-  if ((!body.empty() && body != "{}") || (key && !is_clean_id(*key)) ||
-      !is_clean_id(exchange->params()[0])) {
+  if ((!body.empty() && body != "{}") || (key && !net::is_clean_name(*key)) ||
+      !net::is_clean_name(exchange->params()[0])) {
     exchange->respond(
         problem_of(invalid("a stop has no body, and ids without control characters")));
     co_return;
@@ -320,7 +321,7 @@ Task<void> post_stop(std::shared_ptr<Face> face, Authenticator*, HttpExchange* e
 Task<void> get_events(std::shared_ptr<Face> face, Authenticator* authenticator,
                       HttpExchange* exchange) {
   const Result<Start> start = start_of(exchange->request());
-  if (!start || !is_clean_id(exchange->params()[0])) {
+  if (!start || !net::is_clean_name(exchange->params()[0])) {
     exchange->respond(problem_of(start ? invalid("the path is not usable") : start.error()));
     co_return;
   }
