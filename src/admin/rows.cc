@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "gateway/row_names.h"
+
 namespace sluice::admin {
 
 namespace json = boost::json;
@@ -24,7 +26,7 @@ json::value took_json(UnixMillis from, UnixMillis to) {
 
 json::object part_json(const PartRow& part) {
   return {{"id", part.id.value},
-          {"kind", to_string(part.kind)},
+          {"kind", sluice::to_string(part.kind)},
           {"turn", id_json(part.turn)},
           {"event", id_json(part.event)},
           {"n", part.n},
@@ -62,36 +64,6 @@ void add_end(json::object& object, const MessageEnd& end, bool pending) {
 
 json::value time_json(UnixMillis time) {
   return time.ms == 0 ? json::value(nullptr) : json::value(time.ms);
-}
-
-std::string_view to_string(HistoryKind kind) {
-  switch (kind) {
-    case HistoryKind::kPerson:
-      return "person";
-    case HistoryKind::kAgent:
-      return "agent";
-    case HistoryKind::kNotice:
-      return "notice";
-    case HistoryKind::kCommand:
-      return "command";
-    case HistoryKind::kAnswer:
-      return "answer";
-  }
-  return "";
-}
-
-std::string_view to_string(PartKind kind) {
-  switch (kind) {
-    case PartKind::kReply:
-      return "reply";
-    case PartKind::kNotice:
-      return "notice";
-    case PartKind::kAnswer:
-      return "answer";
-    case PartKind::kSend:
-      return "send";
-  }
-  return "";
 }
 
 std::string_view to_string(Check::State state) {
@@ -174,7 +146,7 @@ json::object conversation_json(const ConversationRow& row) {
           {"account", row.account},
           {"chat", row.chat},
           {"thread", row.thread},
-          {"kind", row.kind == ChatKind::kGroup ? "group" : "direct"},
+          {"kind", sluice::to_string(row.kind)},
           {"created_at", time_json(row.created_at)}};
 }
 
@@ -198,8 +170,9 @@ json::object life_json(const MessageLife& life) {
 }
 
 json::object line_json(const HistoryRow& line) {
-  return {{"id", line.id.value},   {"kind", to_string(line.kind)}, {"at", time_json(line.at)},
-          {"author", line.author}, {"turn", id_json(line.turn)},   {"cut", line.cut},
+  return {{"id", line.id.value},        {"kind", sluice::to_string(line.kind)},
+          {"at", time_json(line.at)},   {"author", line.author},
+          {"turn", id_json(line.turn)}, {"cut", line.cut},
           {"text", line.text}};
 }
 

@@ -23,9 +23,6 @@ boost::json::object dead_json(const DeadLetter& letter);
 boost::json::object token_json(const TokenInfo& token);
 boost::json::object operation_json(const Operation& operation);
 
-std::string_view to_string(HistoryKind kind);
-std::string_view to_string(PartKind kind);
-
 Answer json_answer(boost::json::object object);
 
 }  // namespace sluice::admin

@@ -5,6 +5,7 @@
 #include <openssl/sha.h>
 
 #include "base/utf8.h"
+#include "gateway/row_names.h"
 #include "net/retry_after.h"
 
 namespace sluice {
@@ -106,7 +107,7 @@ std::string webhook_body(const TurnRequest& request) {
   o["account"] = request.account;
   o["channel"] = request.channel_kind;
   o["chat"] = request.chat;
-  o["chat_kind"] = request.chat_kind == ChatKind::kGroup ? "group" : "direct";
+  o["chat_kind"] = to_string(request.chat_kind);
   o["thread"] = request.thread;
   o["sender"] = request.messages.empty() ? std::string() : request.messages.back()->sender;
   o["session"] = request.session;

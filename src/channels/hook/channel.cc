@@ -7,26 +7,13 @@
 
 #include "base/assert.h"
 #include "channels/hook/outcome.h"
+#include "gateway/row_names.h"
 #include "runtime/wait.h"
 
 namespace sluice::hook {
 namespace {
 
 using What = SendOutcome::What;
-
-std::string_view name_of(PartKind kind) {
-  switch (kind) {
-    case PartKind::kReply:
-      return "reply";
-    case PartKind::kNotice:
-      return "notice";
-    case PartKind::kAnswer:
-      return "answer";
-    case PartKind::kSend:
-      return "send";
-  }
-  return "reply";
-}
 
 Error refused_callback(std::string what) {
   return Error(ErrorKind::kInvalidArgument, "\"callback\": " + std::move(what), ErrorSource::kPeer);
@@ -132,7 +119,7 @@ std::string part_json(const std::string& account, const SendRequest& request, co
   o["turn"] = request.turn.value;
   o["part"] = request.part.value;
   o["n"] = request.n;
-  o["kind"] = name_of(request.kind);
+  o["kind"] = sluice::to_string(request.kind);
   o["text"] = request.text;
   o["plain"] = request.plain;
   o["possible_duplicate"] = request.possible_duplicate;

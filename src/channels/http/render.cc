@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "gateway/gateway.h"
+#include "gateway/row_names.h"
 
 namespace sluice::http {
 namespace {
@@ -29,14 +30,9 @@ void append_time(std::string& out, std::string_view name, UnixMillis at) {
   }
 }
 
-std::string_view part_kind(PartKind kind) {
-  constexpr std::array<std::string_view, 4> kNames = {"reply", "notice", "answer", "send"};
-  return kNames[static_cast<std::size_t>(kind)];
-}
-
 void append_part(std::string& out, const MessageLife::Part& part) {
   fmt::format_to(std::back_inserter(out), "{{\"part\":{},\"n\":{},\"kind\":\"{}\",\"tries\":{}",
-                 part.row.id.value, part.row.n, part_kind(part.row.kind), part.row.tries);
+                 part.row.id.value, part.row.n, sluice::to_string(part.row.kind), part.row.tries);
   append_time(out, "committed_at", part.row.committed_at);
   append_time(out, "claimed_at", part.row.claimed_at);
   append_text(out, "status",
@@ -123,12 +119,6 @@ void append_json(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string_view to_string(HistoryKind kind) {
-  constexpr std::array<std::string_view, 5> kNames = {"person", "agent", "notice", "command",
-                                                      "answer"};
-  return kNames[static_cast<std::size_t>(kind)];
-}
-
 std::string_view to_string(TurnPhase phase) {
   constexpr std::array<std::string_view, 5> kNames = {"queued", "running", "retrying", "asking",
                                                       "ended"};
@@ -140,8 +130,8 @@ std::string line_json(const HistoryRow& line) {
   out.reserve(160 + line.text.size() + line.author.size() + line.meta.size());
   fmt::format_to(std::back_inserter(out),
                  "{{\"id\":{},\"kind\":\"{}\",\"message\":{},\"turn\":{},\"n\":{},\"at\":{}",
-                 line.id.value, to_string(line.kind), line.message.value, line.turn.value, line.n,
-                 line.at.ms);
+                 line.id.value, sluice::to_string(line.kind), line.message.value, line.turn.value,
+                 line.n, line.at.ms);
   append_text(out, "author", line.author);
   append_text(out, "text", line.text);
   out += line.cut ? ",\"cut\":true" : ",\"cut\":false";

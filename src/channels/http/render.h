@@ -16,7 +16,6 @@ namespace sluice::http {
 /// Appends text as a JSON string, quotes included. The text is UTF-8.
 void append_json(std::string& out, std::string_view text);
 
-std::string_view to_string(HistoryKind kind);
 std::string_view to_string(TurnPhase phase);
 
 /// One line of a conversation's log.
