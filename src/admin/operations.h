@@ -43,7 +43,7 @@ struct TokenInfo {
   std::string name;
   std::vector<std::string> scopes;
   UnixMillis created_at;
-  UnixMillis last_used_at;  // 0: never, or not known
+  UnixMillis last_used_at;  // 0: never
 };
 struct NewToken {
   TokenInfo info;

@@ -11,10 +11,13 @@ namespace sluice::app {
 namespace {
 
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
+constexpr Duration kTokenUses = std::chrono::minutes(1);
 /// By then whoever waited for the start has had their first answer.
 constexpr Duration kStartIsOver = std::chrono::seconds(1);
 /// Of the time for a stop, what is kept for the servers and the store.
 constexpr Duration kTail = std::chrono::seconds(2);
+/// Of the same: for writing down which tokens were used.
+constexpr Duration kUsesSaved = std::chrono::milliseconds(500);
 constexpr std::string_view kOwner = "owner";
 constexpr std::size_t kTokenBytes = 256;
 
@@ -174,6 +177,7 @@ Task<Result<void>> Daemon::start() {
   if (!listening) co_return listening.error();
   tell_metrics();
   tasks_.spawn("daemon_housekeeping", housekeeping());
+  tasks_.spawn("daemon_token_uses", keep_token_uses());
   co_return Result<void>();
 }
 
@@ -233,6 +237,14 @@ Task<void> Daemon::housekeeping() {
   }
 }
 
+Task<void> Daemon::keep_token_uses() {
+  while (true) {
+    co_await sleep_for(parts_.shard, kTokenUses);
+    const Result<void> saved = co_await grants_->save_uses();
+    if (!saved) parts_.log.debug("token_uses_not_saved", {{"error", saved.error().to_string()}});
+  }
+}
+
 void Daemon::tell_metrics() {
   Metrics& metrics = parts_.metrics;
   metrics
@@ -259,6 +271,9 @@ Task<Daemon::Stopped> Daemon::stop(MonoTime deadline, Event* hurry) {
   const MonoTime servers_until = hurried ? now : std::max(deadline, now);
   stopped.requests_cut = co_await server_->stop(servers_until);
   stopped.requests_cut += co_await control_->stop(servers_until);
+  // Worth a commit, not a wait: the deadline and whoever is in a hurry come first.
+  const MonoTime uses_until = parts_.shard.now() + kUsesSaved;
+  if (!hurried) co_await run_until(parts_.shard, grants_->save_uses(), uses_until, hurry);
   const Result<void> closed = store_->stop();
   if (!closed) parts_.on_storage_failed(closed.error());
   co_return stopped;

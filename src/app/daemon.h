@@ -76,6 +76,7 @@ class Daemon {
   Task<Result<void>> make_owner_token();
   Task<Result<void>> register_channels();
   Task<void> housekeeping();
+  Task<void> keep_token_uses();
   void tell_metrics();
 
   admin::Hooks admin_hooks();

@@ -15,7 +15,7 @@ namespace {
 using admin::Check;
 
 admin::TokenInfo info_of(const auth::Grant& grant) {
-  return {grant.id, grant.name, grant.scopes.words(), grant.created_at, UnixMillis{}};
+  return {grant.id, grant.name, grant.scopes.words(), grant.created_at, grant.last_used_at};
 }
 
 Task<Result<admin::NewToken>> add_token(auth::Grants* grants, std::string name,

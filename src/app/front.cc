@@ -54,7 +54,7 @@ Result<auth::Caller> Front::caller_of(const net::HttpRequest& request) const {
   if (const auto header = request.headers.get("Authorization")) {
     const auto token = auth::bearer(*header);
     if (!token) return unauthenticated("the Authorization header is not \"Bearer <token>\"");
-    std::optional<auth::Caller> caller = parts_.grants.check_token(*token);
+    std::optional<auth::Caller> caller = parts_.grants.use_token(*token);
     if (!caller) return unauthenticated("the token is unknown or has been revoked");
     return *std::move(caller);
   }

@@ -31,6 +31,7 @@ class MarkStore : public Store {
     return out;
   }
   bool fails = false;
+  int commits = 0;
 
  private:
   void submit(std::shared_ptr<CommitRequest> request) override {
@@ -38,6 +39,7 @@ class MarkStore : public Store {
       request->result.emplace(Error(ErrorKind::kDiskFull));
       return;
     }
+    ++commits;
     for (const auto& [name, value] : request->transaction.changes.marks) marks_[name] = value;
     request->result.emplace(Receipt{});
   }
@@ -137,6 +139,49 @@ TEST_F(AuthTest, ATokenThatIsNotOnDiskDoesNotExist) {
   EXPECT_EQ(run(grants_.add_token("laptop", "", {Scope::kChat})).error().kind(),
             ErrorKind::kDiskFull);
   EXPECT_TRUE(grants_.tokens().empty());
+}
+
+TEST_F(AuthTest, TheLastUseOfATokenIsKnownAtOnceAndSurvivesARestartOnceSaved) {
+  const std::string text = add("laptop").text;
+  EXPECT_EQ(grants_.tokens().at(0).last_used_at.ms, 0);
+  advance(std::chrono::hours(1));
+  ASSERT_TRUE(grants_.use_token(text));
+  const UnixMillis used = clock_.wall();
+  EXPECT_EQ(grants_.tokens().at(0).last_used_at, used);
+  EXPECT_TRUE(run(grants_.save_uses()));
+  Grants again(loop_, store_);
+  EXPECT_TRUE(again.load(store_.marks()).empty());
+  EXPECT_EQ(again.tokens().at(0).last_used_at, used);
+}
+
+TEST_F(AuthTest, UsesAreWrittenOnceHoweverManyThereWere) {
+  const std::string one = add("one").text;
+  const std::string two = add("two").text;
+  const int before = store_.commits;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(grants_.use_token(one));
+    ASSERT_TRUE(grants_.use_token(two));
+  }
+  EXPECT_TRUE(run(grants_.save_uses()));
+  EXPECT_TRUE(run(grants_.save_uses()));
+  EXPECT_EQ(store_.commits, before + 1);
+}
+
+TEST_F(AuthTest, LookingAtATokenIsNoUse) {
+  const std::string text = add("laptop").text;
+  EXPECT_TRUE(grants_.check_token(text));
+  EXPECT_FALSE(grants_.use_token(text + "x"));
+  EXPECT_EQ(grants_.tokens().at(0).last_used_at.ms, 0);
+}
+
+TEST_F(AuthTest, SavingUsesDoesNotBringARevokedTokenBack) {
+  const std::string text = add("laptop").text;
+  ASSERT_TRUE(grants_.use_token(text));
+  EXPECT_TRUE(run(grants_.revoke_token("laptop")));
+  EXPECT_TRUE(run(grants_.save_uses()));
+  Grants again(loop_, store_);
+  again.load(store_.marks());
+  EXPECT_FALSE(again.check_token(text));
 }
 
 TEST_F(AuthTest, NamesOfTokensAreUniqueAndPlain) {

@@ -24,13 +24,15 @@ bool is_name(std::string_view name) {
 json::object to_json(const Grant& grant) {
   json::array scopes;
   for (const std::string& word : grant.scopes.words()) scopes.emplace_back(word);
-  return {{"id", grant.id},
-          {"name", grant.name},
-          {"person", grant.person},
-          {"scopes", std::move(scopes)},
-          {"sha256", to_hex(grant.digest)},
-          {"created_at", grant.created_at.ms},
-          {"expires_at", grant.expires_at.ms}};
+  json::object object{{"id", grant.id},
+                      {"name", grant.name},
+                      {"person", grant.person},
+                      {"scopes", std::move(scopes)},
+                      {"sha256", to_hex(grant.digest)},
+                      {"created_at", grant.created_at.ms},
+                      {"expires_at", grant.expires_at.ms}};
+  if (grant.last_used_at.ms != 0) object["last_used_at"] = grant.last_used_at.ms;
+  return object;
 }
 
 /// Throws what Boost.JSON throws, or returns nothing, for what to_json() did not write.
@@ -42,6 +44,9 @@ std::optional<Grant> from_json(const json::value& value) {
   grant.person = json::value_to<std::string>(object.at("person"));
   grant.created_at.ms = object.at("created_at").to_number<std::int64_t>();
   grant.expires_at.ms = object.at("expires_at").to_number<std::int64_t>();
+  if (const json::value* used = object.if_contains("last_used_at")) {
+    grant.last_used_at.ms = used->to_number<std::int64_t>();
+  }
   const auto scopes = Scopes::parse(json::value_to<std::vector<std::string>>(object.at("scopes")));
   const auto digest = digest_from_hex(object.at("sha256").as_string());
   if (!scopes || !digest || grant.id.size() != kIdLength) return std::nullopt;
@@ -140,6 +145,19 @@ std::vector<Grant> Grants::tokens() const {
   return out;
 }
 
+Task<Result<void>> Grants::save_uses() {
+  Transaction transaction;
+  for (const std::string& id : used_) {
+    const auto found = tokens_.find(id);
+    if (found == tokens_.end()) continue;  // revoked since
+    transaction.changes.marks.emplace_back(std::string(kTokenMark) + id,
+                                           json::serialize(to_json(found->second)));
+  }
+  used_.clear();
+  if (transaction.changes.marks.empty()) co_return Result<void>();
+  co_return co_await save(std::move(transaction));
+}
+
 Task<Result<std::string>> Grants::open_session(std::string person, Scopes scopes) {
   drop_expired_sessions();
   while (sessions_.size() >= kMaxSessions) {
@@ -175,6 +193,14 @@ std::optional<Caller> Grants::check_token(std::string_view text) const {
   return check(tokens_, kTokenPrefix, text);
 }
 
+std::optional<Caller> Grants::use_token(std::string_view text) {
+  std::optional<Caller> caller = check_token(text);
+  if (!caller) return caller;
+  tokens_.find(caller->grant)->second.last_used_at = loop_.wall();
+  used_.insert(caller->grant);
+  return caller;
+}
+
 std::optional<Caller> Grants::check_session(std::string_view cookie) const {
   std::optional<Caller> caller = check(sessions_, kSessionPrefix, cookie);
   if (caller) caller->by_cookie = true;
@@ -198,6 +224,10 @@ std::optional<Caller> Grants::check(const Table& table, std::string_view prefix,
 Task<Result<void>> Grants::save(std::string mark, std::string value) {
   Transaction transaction;
   transaction.changes.marks.emplace_back(std::move(mark), std::move(value));
+  co_return co_await save(std::move(transaction));
+}
+
+Task<Result<void>> Grants::save(Transaction transaction) {
   const Result<Receipt> receipt = co_await store_.commit(std::move(transaction));
   if (!receipt) co_return receipt.error();
   co_return Result<void>();

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,7 +39,8 @@ struct Grant {
   Scopes scopes;
   Digest digest{};
   UnixMillis created_at;
-  UnixMillis expires_at;  // 0: never
+  UnixMillis expires_at;    // 0: never
+  UnixMillis last_used_at;  // 0: never; of tokens only
 };
 
 class Grants {
@@ -66,6 +68,10 @@ class Grants {
   /// kNotFound.
   Task<Result<void>> revoke_token(std::string id_or_name);
   std::vector<Grant> tokens() const;
+  /// Writes down when tokens were last used: those used since the last call, in one transaction, so
+  /// that no request waits for it. Called once a minute and before the store stops; a crash loses
+  /// what lies between.
+  Task<Result<void>> save_uses();
 
   /// Returns the cookie's value, on disk when it returns.
   Task<Result<std::string>> open_session(std::string person, Scopes scopes);
@@ -74,6 +80,8 @@ class Grants {
 
   /// nullopt: not one of ours, revoked, or expired.
   std::optional<Caller> check_token(std::string_view text) const;
+  /// As check_token(), for a request that comes with it: this is a use.
+  std::optional<Caller> use_token(std::string_view text);
   std::optional<Caller> check_session(std::string_view cookie) const;
 
  private:
@@ -81,6 +89,7 @@ class Grants {
   std::optional<Caller> check(const Table& table, std::string_view prefix,
                               std::string_view text) const;
   Task<Result<void>> save(std::string mark, std::string value);
+  Task<Result<void>> save(Transaction transaction);
   std::string sessions_json() const;
   void drop_expired_sessions();
 
@@ -88,6 +97,7 @@ class Grants {
   Store& store_;
   Table tokens_;
   Table sessions_;
+  std::set<std::string> used_;  // ids of tokens, since save_uses()
 };
 
 }  // namespace sluice::auth

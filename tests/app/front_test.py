@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 import unittest
 
 from daemon import Case, until
@@ -65,6 +66,20 @@ class FrontTest(Case):
         self.assertEqual(self.at.stop(), 0)
         self.at.start()
         self.assertEqual(self.sent(token=made).status, 202)
+
+    def last_use(self, name):
+        listed = json.loads(self.at.client("token", "list", "--json").stdout)
+        return next(t["last_used_at"] for t in listed["tokens"] if t["name"] == name)
+
+    def test_the_last_use_of_a_token_is_told_and_survives_a_restart(self):
+        made = self.at.client("token", "add", "guest").stdout.strip()
+        self.assertIsNone(self.last_use("guest"))
+        self.assertEqual(self.sent(token=made).status, 202)
+        used = self.last_use("guest")
+        self.assertLess(abs(used / 1000 - time.time()), 60)
+        self.assertEqual(self.at.stop(), 0)
+        self.at.start()
+        self.assertEqual(self.last_use("guest"), used)
 
     def test_people_do_not_see_each_other(self):
         told = self.sent().json()["message"]
