@@ -12,6 +12,9 @@
 
 #include "base/assert.h"
 
+/// jemalloc's; null where the program runs on another allocator (cmake/allocator.cmake).
+extern "C" [[gnu::weak]] int mallctl(const char*, void*, std::size_t*, void*, std::size_t);
+
 namespace sluice::bench {
 namespace {
 
@@ -65,6 +68,14 @@ std::uint64_t proc_context_switches(int pid) {
 }
 
 std::uint64_t heap_bytes() {
+  if (mallctl != nullptr) {
+    std::uint64_t epoch = 1;  // figures are those of the last look
+    std::size_t size = sizeof epoch;
+    (void)mallctl("epoch", &epoch, &size, &epoch, size);
+    std::size_t allocated = 0;
+    size = sizeof allocated;
+    if (mallctl("stats.allocated", &allocated, &size, nullptr, 0) == 0) return allocated;
+  }
   const struct mallinfo2 info = ::mallinfo2();
   return info.uordblks + info.hblkhd;
 }

@@ -4,9 +4,17 @@
 #include <cstdio>
 #include <cstring>
 
-#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+// jemalloc's interface; mallctl is null where a sanitizer brings its own allocator.
+extern "C" {
+[[gnu::weak]] int mallctl(const char* name, void* old_value, std::size_t* old_size, void* new_value,
+                          std::size_t new_size);
+// Two threads do nearly all the work, and what a burst needed goes back to the system in seconds.
+[[gnu::visibility("default")]] const char* malloc_conf =
+    "narenas:2,dirty_decay_ms:2000,muzzy_decay_ms:0";
+}
 
 namespace sluice::app {
 namespace {
@@ -70,7 +78,8 @@ std::size_t release_start_pages() {
   }
   released += release(mapping);
   std::fclose(file);
-  ::malloc_trim(0);
+  // 4096: all arenas (MALLCTL_ARENAS_ALL).
+  if (mallctl != nullptr) (void)mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);
   return released;
 }
 

@@ -1,6 +1,8 @@
 #include "base/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace sluice {
 namespace {
@@ -31,6 +33,15 @@ std::size_t sequence_length(std::string_view text) {
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
+    // Eight ASCII bytes at once: what people write is mostly that.
+    std::uint64_t word = 0;
+    if (text.size() >= sizeof word) {
+      std::memcpy(&word, text.data(), sizeof word);
+      if ((word & 0x8080808080808080u) == 0) {
+        text.remove_prefix(sizeof word);
+        continue;
+      }
+    }
     const std::size_t n = sequence_length(text);
     if (n == 0) return false;
     text.remove_prefix(n);
@@ -49,6 +60,7 @@ std::string normalise_text(std::string_view text) {
                            text.back() == '\t')) {
     text.remove_suffix(1);
   }
+  if (std::find(text.begin(), text.end(), '\r') == text.end()) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {

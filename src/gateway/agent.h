@@ -26,6 +26,9 @@ struct AgentInfo {
   OnInterrupt on_interrupt = OnInterrupt::kAsk;
   std::uint32_t max_turns = 32;  // at once (C7)
   std::chrono::milliseconds timeout{300'000};
+  /// Lines of the conversation that it wants to see; the core's history_messages bounds them. 0: it
+  /// looks at the new messages only, and nothing is read for it.
+  std::uint32_t history_messages = UINT32_MAX;
 };
 
 struct TurnRequest {

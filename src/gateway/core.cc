@@ -87,31 +87,20 @@ HistoryRow& Core::add_history(Changes& changes, Lane& lane, HistoryKind kind, st
   return changes.history.back();
 }
 
-Task<void> Core::commit_surely(Lane* lane, std::function<Transaction()> build) {
-  for (;;) {
-    Transaction transaction = build();
-    HistoryId before;
-    HistoryId last;
-    bool wrote_history = false;
-    for (const HistoryRow& row : transaction.changes.history) {
-      if (!wrote_history) before = row.prev;
-      wrote_history = true;
-      last = row.id;
-    }
-    const Result<Receipt> receipt = co_await store.commit(std::move(transaction));
-    if (receipt) {
-      if (lane != nullptr) lane->committed_head = std::max(lane->committed_head, last);
-      co_return;
-    }
-    if (lane != nullptr && wrote_history) head(*lane).head = std::min(head(*lane).head, before);
-    if (!may_pass(receipt.error())) {
-      storage_has_failed(receipt.error());
-      Event never(loop);
-      co_await never.wait();
-    }
-    log.error("commit_waits", {{"error", receipt.error().to_string()}});
-    co_await sleep_for(loop, milliseconds(1'000));
+Core::Lines Core::lines_of(const Changes& changes) {
+  if (changes.history.empty()) return {};
+  return {changes.history.front().prev, changes.history.back().id};
+}
+
+Task<void> Core::wait_out(Lane* lane, Lines lines, Error error) {
+  if (lane != nullptr && lines.last) head(*lane).head = std::min(head(*lane).head, lines.before);
+  if (!may_pass(error)) {
+    storage_has_failed(error);
+    Event never(loop);
+    co_await never.wait();
   }
+  log.error("commit_waits", {{"error", error.to_string()}});
+  co_await sleep_for(loop, milliseconds(1'000));
 }
 
 bool Core::may_pass(const Error& error) {

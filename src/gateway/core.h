@@ -2,6 +2,7 @@
 // Core: what the parts of the gateway share, and nothing that one of them could keep to itself.
 // One per process, shard-confined; owned by Gateway.
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -166,12 +167,34 @@ struct Core {
 
   /// Commits what must not get lost: waits out a full disk, never returns after a storage failure.
   /// build() is called for each try, since a failed one leaves no rows to build on.
-  Task<void> commit_surely(Lane* lane, std::function<Transaction()> build);
+  template <class Build>
+  Task<void> commit_surely(Lane* lane, Build build) {
+    for (;;) {
+      Transaction transaction = build();
+      const Lines lines = lines_of(transaction.changes);
+      const Result<Receipt> receipt = co_await store.commit(std::move(transaction));
+      if (receipt) {
+        if (lane != nullptr) lane->committed_head = std::max(lane->committed_head, lines.last);
+        co_return;
+      }
+      co_await wait_out(lane, lines, receipt.error());
+    }
+  }
   /// A failed commit that can be tried again: the disk is full, or the store's inbox.
   static bool may_pass(const Error& error);
   void storage_has_failed(const Error& error);
 
   void count_pending(Account& account, std::uint64_t person, std::uint32_t bytes, int sign);
+
+ private:
+  /// The lines of the log that a transaction writes.
+  struct Lines {
+    HistoryId before;  // the line before the first; 0 if there is none
+    HistoryId last;    // 0: it writes none
+  };
+  static Lines lines_of(const Changes& changes);
+  /// Undoes what a failed commit had planned; returns when it may be tried again, if ever.
+  Task<void> wait_out(Lane* lane, Lines lines, Error error);
 };
 
 std::uint64_t person_of(const HashKey& key, std::string_view account, std::string_view sender);

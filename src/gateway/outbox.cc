@@ -316,7 +316,8 @@ Task<SendOutcome> Outbox::send(Lane* lane, bool look_back) {
 
 Task<void> Outbox::apply(Lane* lane, SendOutcome outcome) {
   Account& account = *lane->account;
-  const PartRow part = *lane->out.front().row;
+  const std::shared_ptr<const PartRow> row = lane->out.front().row;
+  const PartRow& part = *row;
   const Capabilities can =
       account.channel != nullptr ? account.channel->info().can : Capabilities{};
   if (outcome.what == SendOutcome::What::kUnknown && can.can_look_back &&
@@ -327,12 +328,11 @@ Task<void> Outbox::apply(Lane* lane, SendOutcome outcome) {
   const double jitter = static_cast<double>(core_.loop.random().below(1024)) / 1024.0;
   Settlement s = settle(part, outcome, can, core_.options, core_.now(), jitter);
   if (s.account_not_before.ms > account.row.not_before.ms) {
-    AccountRow row = account.row;
-    row.not_before = s.account_not_before;
-    account.row = row;
-    co_await core_.commit_surely(nullptr, [row] {
+    account.row.not_before = s.account_not_before;
+    const AccountRow changed = account.row;
+    co_await core_.commit_surely(nullptr, [&changed] {
       Transaction t;
-      t.changes.accounts.push_back(row);
+      t.changes.accounts.push_back(changed);
       return t;
     });
   }
@@ -376,7 +376,8 @@ void Outbox::note(const Lane& lane, const PartRow& part, const PartSettlement& s
 
 Task<void> Outbox::settle_front(Lane* lane, PartSettlement settlement, std::string notice,
                                 bool with_rest) {
-  const PartRow part = *lane->out.front().row;
+  const std::shared_ptr<const PartRow> row = lane->out.front().row;
+  const PartRow& part = *row;
   std::vector<PartSettlement> settled = {settlement};
   if (with_rest && part.turn) {
     for (const OutPart& other : lane->out) {
@@ -400,7 +401,7 @@ Task<void> Outbox::settle_front(Lane* lane, PartSettlement settlement, std::stri
     added.push_back(
         make(*lane, part.turn, part.event, n + part.n, PartKind::kNotice, text, part.reply_to));
   }
-  co_await core_.commit_surely(lane, [settled, added] {
+  co_await core_.commit_surely(lane, [&settled, &added] {
     Transaction t;
     t.changes.settled = settled;
     t.changes.parts = added;

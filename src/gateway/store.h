@@ -399,6 +399,7 @@ struct Recovered {
 class Store {
  public:
   struct CommitRequest {
+    CommitRequest(Transaction&& t, Loop* l) : transaction(std::move(t)), loop(l) {}
     Transaction transaction;
     std::optional<Result<Receipt>> result;
     Ready* waiter = nullptr;  // shard side only
@@ -444,11 +445,9 @@ class Store {
     std::shared_ptr<CommitRequest> request_;
   };
   /// Submits at once, in the order of the calls; co_await gives the result.
-  [[nodiscard]] Commit commit(Transaction transaction) {
-    auto request = std::make_shared<CommitRequest>();
-    request->transaction = std::move(transaction);
+  [[nodiscard]] Commit commit(Transaction&& transaction) {
+    auto request = std::make_shared<CommitRequest>(std::move(transaction), &loop_);
     request->transaction.epoch = epoch_;
-    request->loop = &loop_;
     submit(request);
     return Commit(*this, std::move(request));
   }

@@ -53,6 +53,29 @@ Task<Result<AgentReply>> guarded(Agent* agent, TurnRequest request, DeltaSink* s
   co_return Error(ErrorKind::kInternal, "the agent threw: " + what);
 }
 
+/// The newest lines that were said, oldest first. Agents don't see what the gateway remarked; its
+/// lines are walked over, up to as many again and some more.
+Result<std::vector<HistoryRow>> said_before(StoreReader& reader, HistoryId from, HistoryId after,
+                                            std::size_t most, std::size_t bytes) {
+  std::vector<HistoryRow> said;  // newest first
+  std::size_t rows = most * 2 + 50;
+  for (HistoryId at = from; at > after && said.size() < most && rows > 0 && bytes > 0;) {
+    const std::size_t ask = std::min(rows, most - said.size());
+    auto lines = reader.history(at, after, ask, bytes);
+    if (!lines) return lines.error();
+    for (auto line = lines->rbegin(); line != lines->rend(); ++line) {
+      bytes -= std::min(bytes, line->text.size());
+      at = line->prev;
+      if (line->kind == HistoryKind::kPerson || line->kind == HistoryKind::kAgent)
+        said.push_back(std::move(*line));
+    }
+    if (lines->size() < ask) break;
+    rows -= ask;
+  }
+  std::reverse(said.begin(), said.end());
+  return said;
+}
+
 /// For Mutant::kTwoTurnsInALane: a call beside the running one.
 class DeafSink : public DeltaSink {
   void delta(std::string_view) override {}
@@ -261,12 +284,12 @@ Task<bool> Turns::drop_expired(Lane* lane, Messages* messages) {
     return t;
   };
   std::vector<PartRow> parts;
-  std::function<Transaction()> build_and_keep = [&build, &parts] {
+  const auto build_and_keep = [&build, &parts] {
     Transaction t = build();
     parts = t.changes.parts;
     return t;
   };
-  co_await core_.commit_surely(lane, std::move(build_and_keep));
+  co_await core_.commit_surely(lane, build_and_keep);
   core_.counters.expired.add(old.size());
   core_.log.warn("messages_expired", {{"lane", lane->id.value}, {"count", old.size()}});
   core_.feeds.grew(lane->id, lane->committed_head);
@@ -284,27 +307,16 @@ Task<bool> Turns::drop_expired(Lane* lane, Messages* messages) {
   co_return kept->empty();
 }
 
-Task<Result<std::vector<HistoryRow>>> Turns::load_history(Lane* lane) {
+Task<Result<std::vector<HistoryRow>>> Turns::load_history(Lane* lane, std::size_t wanted) {
   const HistoryId from = lane->running->row.history_from;
   const HistoryId after = lane->running->row.history_after;
-  if (from.value == 0 || from <= after) co_return std::vector<HistoryRow>();
-  // Our own remarks take lines too; with this much slack they don't push words out of the window.
-  const std::size_t most = core_.options.history_messages;
-  const std::size_t rows = most * 2 + 50;
+  const std::size_t most = std::min<std::size_t>(wanted, core_.options.history_messages);
+  if (most == 0 || from.value == 0 || from <= after) co_return std::vector<HistoryRow>();
   const std::size_t bytes = core_.options.history_bytes;
   using Rows = std::vector<HistoryRow>;
-  Result<Rows> lines =
-      co_await core_.store.read<Rows>([from, after, rows, bytes](StoreReader& reader) {
-        return reader.history(from, after, rows, bytes);
-      });
-  if (!lines) co_return lines.error();
-  // Agents see what was said, not what the gateway remarked.
-  std::erase_if(*lines, [](const HistoryRow& row) {
-    return row.kind != HistoryKind::kPerson && row.kind != HistoryKind::kAgent;
+  co_return co_await core_.store.read<Rows>([from, after, most, bytes](StoreReader& reader) {
+    return said_before(reader, from, after, most, bytes);
   });
-  if (lines->size() > most)
-    lines->erase(lines->begin(), lines->end() - static_cast<std::ptrdiff_t>(most));
-  co_return std::move(*lines);
 }
 
 Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
@@ -331,10 +343,9 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
     }
   }
   if (!on_disk && !mutant(Mutant::kAttemptChargedLate)) {
-    const TurnRow row = running.row;
-    co_await core_.commit_surely(nullptr, [row] {
+    co_await core_.commit_surely(nullptr, [&running] {
       Transaction t;
-      t.changes.turns.push_back(row);
+      t.changes.turns.push_back(running.row);
       return t;
     });
   }
@@ -348,10 +359,9 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
   Ending ending = co_await call_agent(lane, messages, &failure);
   release(*lane);
   if (mutant(Mutant::kAttemptChargedLate) && !on_disk) {
-    const TurnRow row = running.row;
-    co_await core_.commit_surely(nullptr, [row] {
+    co_await core_.commit_surely(nullptr, [&running] {
       Transaction t;
-      t.changes.turns.push_back(row);
+      t.changes.turns.push_back(running.row);
       return t;
     });
   }
@@ -391,7 +401,8 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
   request.session = running.session;
   request.projects = parse_extra(messages.back()->extra).projects;
   request.messages = messages;
-  Result<std::vector<HistoryRow>> history = co_await load_history(lane);
+  Result<std::vector<HistoryRow>> history =
+      co_await load_history(lane, agent.info().history_messages);
   if (!history) {
     *failure = history.error();
     co_return ending;
@@ -578,13 +589,13 @@ Task<void> Turns::finish(Lane* lane, Messages messages, Ending ending) {
   std::vector<PartRow> parts;
   const Messages* all = &messages;
   const Ending* how = &ending;
-  std::function<Transaction()> build = [this, lane, &running, all, how, &parts] {
+  const auto build = [this, lane, &running, all, how, &parts] {
     Transaction t = build_end(*lane, running.row, *all, *how, may_claim_now(*lane));
     parts = t.changes.parts;
     if (mutant(Mutant::kPartsAfterTurn)) t.changes.parts.clear();
     return t;
   };
-  co_await core_.commit_surely(lane, std::move(build));
+  co_await core_.commit_surely(lane, build);
   if (mutant(Mutant::kPartsAfterTurn) && !parts.empty()) {
     co_await core_.commit_surely(nullptr, [&parts] {
       Transaction t;
@@ -639,7 +650,7 @@ Task<void> Turns::run_command(Lane* lane) {
     const std::shared_ptr<const MessageRow> message = loaded->front();
     std::vector<PartRow> parts;
     HistoryId start;
-    std::function<Transaction()> build = [this, lane, message, &parts, &start] {
+    const auto build = [this, lane, message, &parts, &start] {
       Transaction t;
       HistoryRow& asked = core_.add_history(t.changes, *lane, HistoryKind::kCommand, message->text);
       asked.message = message->id;
@@ -663,7 +674,7 @@ Task<void> Turns::run_command(Lane* lane) {
       parts = t.changes.parts;
       return t;
     };
-    co_await core_.commit_surely(lane, std::move(build));
+    co_await core_.commit_surely(lane, build);
     core_.head(*lane).session_start = start;
     core_.feeds.grew(lane->id, lane->committed_head);
     if (!parts.empty()) outbox_.add(*lane, std::move(parts));

@@ -64,7 +64,7 @@ class Turns {
   Task<void> run_command(Lane* lane);
   Task<Result<Messages>> load(Lane* lane);
   Task<bool> drop_expired(Lane* lane, Messages* messages);
-  Task<Result<std::vector<HistoryRow>>> load_history(Lane* lane);
+  Task<Result<std::vector<HistoryRow>>> load_history(Lane* lane, std::size_t wanted);
   Task<Ending> call_agent(Lane* lane, Messages messages, std::optional<Error>* failure);
   Task<void> try_again_later(Lane* lane, Error error);
   Task<void> finish(Lane* lane, Messages messages, Ending ending);

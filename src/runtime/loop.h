@@ -35,8 +35,10 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  MonoTime now() { return clock_.now(); }
-  UnixMillis wall() { return clock_.wall(); }
+  /// While ready coroutines run, the moment at which that began: a driver looks at the clock once a
+  /// round (hold_time), not each of them.
+  MonoTime now() { return holding_ ? held_now_ : clock_.now(); }
+  UnixMillis wall() { return holding_ ? held_wall_ : clock_.wall(); }
   Random& random() { return random_; }
   Timers& timers() { return timers_; }
 
@@ -71,9 +73,19 @@ class Loop {
  protected:
   /// The ready list or the earliest deadline changed while the driver may be asleep.
   virtual void wake() {}
+  /// For drivers: time stands still until release_time(). A round must be short.
+  void hold_time() {
+    held_now_ = clock_.now();
+    held_wall_ = clock_.wall();
+    holding_ = true;
+  }
+  void release_time() { holding_ = false; }
 
  private:
   Clock& clock_;
+  MonoTime held_now_;
+  UnixMillis held_wall_;
+  bool holding_ = false;
   Random random_;
   Timers timers_;
   List<Ready> ready_;

@@ -40,8 +40,10 @@ struct Shard::Impl {
   void drain() {
     scheduled = false;
     draining = true;
+    shard.hold_time();
     shard.timers().advance(shard.now());
     shard.run_ready(kReadyBatch);
+    shard.release_time();
     draining = false;
     if (shard.has_ready()) {
       schedule_drain();

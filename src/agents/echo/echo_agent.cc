@@ -143,7 +143,7 @@ EchoPlan plan_echo(const EchoOptions& options, std::string text, std::uint32_t a
 }
 
 EchoAgent::EchoAgent(std::string name, EchoOptions options, Loop& loop)
-    : info_{std::move(name), "echo", options.on_interrupt, options.max_turns, options.timeout},
+    : info_{std::move(name), "echo", options.on_interrupt, options.max_turns, options.timeout, 0},
       options_(std::move(options)),
       loop_(loop) {}
 
