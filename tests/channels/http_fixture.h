@@ -16,9 +16,9 @@
 
 #include "channels/http/channel.h"
 #include "gateway/gateway.h"
-#include "net/net_fixture.h"
 #include "net/router.h"
 #include "net/sse.h"
+#include "net/websocket_fixture.h"
 #include "observe/memory_logger.h"
 #include "store/engine.h"
 #include "store/threaded_store.h"
@@ -66,10 +66,14 @@ class HeldAgent : public Agent {
   const AgentInfo info_{"agent", "test", OnInterrupt::kRerun, 32, std::chrono::seconds(60)};
 };
 
-/// "Bearer NAME" is the person NAME; "robot" may everything, "nobody" is refused.
+/// "Bearer NAME", or the cookie NAME, is the person NAME; "robot" may everything, "nobody" is
+/// refused.
 class NameTokens : public Authenticator {
  public:
   Result<Caller> identify(const net::HttpRequest& request) override {
+    if (const auto cookie = request.headers.get("cookie")) {
+      return Caller{std::string(*cookie), false, false};
+    }
     std::string_view token = request.headers.get("authorization").value_or("");
     if (!token.starts_with("Bearer ") || token == "Bearer nobody") {
       return Error(ErrorKind::kUnauthenticated, "a bearer token is needed", ErrorSource::kPeer);
@@ -221,6 +225,14 @@ class HttpChannelTest : public ::testing::Test {
                 "Host: localhost\r\nAuthorization: Bearer " + std::string(token) +
                 "\r\nLast-Event-ID: " + std::string(after) + "\r\n\r\n");
     return EventReader(std::move(socket));
+  }
+
+  net::test::WebSocketClient follow_by_socket(const std::string& token,
+                                              const std::string& query = "?after=0",
+                                              const std::string& headers = {}) {
+    return net::test::WebSocketClient(
+        port_, "/v1/conversations/main/socket" + query, {},
+        (token.empty() ? "" : "Authorization: Bearer " + token + "\r\n") + headers);
   }
 
   CoreOptions core_options_;

@@ -35,6 +35,7 @@ HttpMount::HttpMount(net::Router& router, Authenticator& authenticator, std::str
   add(router, "DELETE", chat + "/messages/{id}", &delete_message);
   add(router, "POST", chat + "/stop", &post_stop);
   add(router, "GET", chat + "/events", &get_events);
+  add(router, "GET", chat + "/socket", &get_socket);
   add(router, "GET", chat + "/history", &get_history);
   add(router, "GET", base + "/messages/{id}", &get_message);
 }

@@ -1,7 +1,8 @@
 #pragma once
 // Channel "http" and "cli": people talk to agents through our own API (docs/http-api.md): they post
-// messages, and read the durable log of their conversations as server-sent events. Replies are
-// pulled from that log, so there are no sends: the turn's commit is the delivery (C18).
+// messages, and read the durable log of their conversations as server-sent events or over a
+// WebSocket. Replies are pulled from that log, so there are no sends: the turn's commit is the
+// delivery (C18).
 //
 // HttpMount is the place on a server where the channel's requests arrive; app/ makes one for each
 // account, before its server listens, and it answers 503 while no channel is registered there.
@@ -31,6 +32,7 @@ class HttpMount {
   ///   DELETE /v1/conversations/{chat}/messages/{id}
   ///   POST   /v1/conversations/{chat}/stop
   ///   GET    /v1/conversations/{chat}/events
+  ///   GET    /v1/conversations/{chat}/socket   (a WebSocket)
   ///   GET    /v1/conversations/{chat}/history
   ///   GET    /v1/messages/{id}
   /// Callers are identified before a body is read. Host and Origin are the router's own gate's.

@@ -5,8 +5,6 @@
 #include <variant>
 
 #include "base/utf8.h"
-#include "channels/http/render.h"
-#include "net/sse.h"
 
 namespace sluice::http {
 namespace {
@@ -33,6 +31,7 @@ Follower::Follower(std::shared_ptr<Face> face, EventSink& sink, std::string chat
       feeds_(face_->host->feeds()),
       chat_(std::move(chat)),
       start_(start),
+      html_(start.html),
       still_allowed_(std::move(still_allowed)) {
   face_->streams.push_back(*this);
 }
@@ -43,9 +42,9 @@ void Follower::wake() {
   if (feed_ != nullptr) feed_->wake();
 }
 
-Task<bool> Follower::put(std::string bytes) {
-  if (bytes.empty()) co_return true;
-  const Result<void> written = co_await sink_.write(std::move(bytes));
+Task<bool> Follower::put(std::vector<StreamEvent> events) {
+  if (events.empty()) co_return true;
+  const Result<void> written = co_await sink_.write(std::move(events));
   co_return written.has_value() && !face_->stopping;
 }
 
@@ -53,7 +52,8 @@ Task<bool> Follower::put(std::string bytes) {
 Task<bool> Follower::tick(MonoTime now) {
   next_tick_ = now + kHeartbeat;
   if (still_allowed_ && !still_allowed_()) co_return false;
-  co_return co_await put(std::string(net::kSseHeartbeat));
+  const Result<void> written = co_await sink_.heartbeat();
+  co_return written.has_value() && !face_->stopping;
 }
 
 Task<bool> Follower::find_lane() {
@@ -87,7 +87,9 @@ Task<void> Follower::run() {
     }
     const bool sent = co_await send_log(head);
     if (!sent) co_return;
-    const bool told = co_await put(live_event(head));
+    std::vector<StreamEvent> live;
+    live.push_back(live_event(head));
+    const bool told = co_await put(std::move(live));
     if (!told) co_return;
     const Next next = co_await follow_live();
     if (next == Next::kEnd) co_return;
@@ -101,7 +103,9 @@ Task<bool> Follower::choose_start(HistoryId head) {
   bool recent = start.from == Start::From::kRecent;
   sent_ = start.from == Start::From::kLatest ? head : start.after;
   if (start.from == Start::From::kAfter && start.after > head) {
-    const bool told = co_await put(rewind_event(head));
+    std::vector<StreamEvent> rewind;
+    rewind.push_back(rewind_event(head));
+    const bool told = co_await put(std::move(rewind));
     if (!told) co_return false;
     recent = true;
   }
@@ -143,9 +147,10 @@ Task<bool> Follower::send_log(HistoryId head) {
       ends.push_back(lines->front().prev);
       continue;
     }
-    std::string events;
+    std::vector<StreamEvent> events;
+    events.reserve(lines->size());
     for (const HistoryRow& line : *lines) {
-      events += line_event(line);
+      events.push_back(line_event(line, html_));
       forget_preview_of(line);
     }
     sent_ = lines->back().id;
@@ -163,58 +168,80 @@ Task<Follower::Next> Follower::follow_live() {
       const bool go_on = co_await tick(now);
       if (!go_on) co_return Next::kEnd;
     }
-    const std::optional<FeedEvent> event = co_await feed_->next(next_tick_);
+    const MonoTime deadline =
+        preview_.unrendered ? std::min(next_tick_, preview_.next_render) : next_tick_;
+    const std::optional<FeedEvent> event = co_await feed_->next(deadline);
     if (face_->stopping) co_return Next::kEnd;
-    if (!event) continue;
-    std::string bytes;
-    if (std::holds_alternative<FeedLagged>(*event)) co_return Next::kAgain;
-    if (const auto* grew = std::get_if<FeedGrew>(&*event)) {
-      const bool sent = co_await send_log(grew->head);
-      if (!sent) co_return Next::kEnd;
-    } else if (const auto* delta = std::get_if<FeedDelta>(&*event)) {
-      bytes = show(*delta);
-    } else if (const auto* reset = std::get_if<FeedReset>(&*event)) {
-      bytes = show(*reset);
-    } else if (const auto* phase = std::get_if<FeedPhase>(&*event)) {
-      bytes = phase_event(*phase);
+    std::vector<StreamEvent> events;
+    if (event) {
+      if (std::holds_alternative<FeedLagged>(*event)) co_return Next::kAgain;
+      if (const auto* grew = std::get_if<FeedGrew>(&*event)) {
+        const bool sent = co_await send_log(grew->head);
+        if (!sent) co_return Next::kEnd;
+      }
+      events = show(*event);
     }
-    const bool sent = co_await put(std::move(bytes));
+    render_if_due(&events);
+    const bool sent = co_await put(std::move(events));
     if (!sent) co_return Next::kEnd;
   }
 }
 
-std::string Follower::show(const FeedDelta& delta) {
-  std::string out;
+std::vector<StreamEvent> Follower::show(const FeedEvent& event) {
+  std::vector<StreamEvent> events;
+  if (const auto* delta = std::get_if<FeedDelta>(&event)) return show_delta(*delta);
+  if (const auto* reset = std::get_if<FeedReset>(&event)) {
+    preview_ = Preview(reset->turn, reset->attempt);
+    events.push_back(reset_event(reset->turn, reset->attempt));
+  } else if (const auto* phase = std::get_if<FeedPhase>(&event)) {
+    events.push_back(phase_event(*phase));
+  }
+  return events;
+}
+
+std::vector<StreamEvent> Follower::show_delta(const FeedDelta& delta) {
+  std::vector<StreamEvent> events;
   const bool snapshot = std::exchange(snapshot_, false);
   if (delta.turn != preview_.turn || delta.attempt != preview_.attempt) {
-    preview_ = Preview{delta.turn, delta.attempt, 0, {}, delta.offset != 0};
+    preview_ = Preview(delta.turn, delta.attempt);
+    preview_.broken = delta.offset != 0;
     // Of an attempt that we saw begin, and the first of its turn, the reader can have nothing yet.
-    if (snapshot || delta.attempt > 1) out = reset_event(delta.turn, delta.attempt);
+    if (snapshot || delta.attempt > 1) events.push_back(reset_event(delta.turn, delta.attempt));
   }
   Preview& p = preview_;
   const std::uint64_t have = p.sent + p.tail.size();
   const std::uint64_t end = delta.offset + delta.text.size();
-  if (p.broken || end <= have) return out;
+  if (p.broken || end <= have) return events;
   if (delta.offset > have) {  // never: the feed has no holes
     p.broken = true;
-    return out;
+    return events;
   }
   p.tail.append(delta.text, have - delta.offset);
   const std::size_t whole = whole_code_points(p.tail);
-  if (whole == 0) return out;
+  if (whole == 0) return events;
   FeedDelta shown{p.turn, p.attempt, p.sent, p.tail.substr(0, whole)};
   p.tail.erase(0, whole);
   if (!is_utf8(shown.text)) {
     p.broken = true;
-    return out;
+    return events;
   }
   p.sent += whole;
-  return out + delta_event(shown);
+  if (html_) {
+    p.markdown.append(shown.text);
+    p.unrendered = true;
+  } else {
+    events.push_back(delta_event(shown));
+  }
+  return events;
 }
 
-std::string Follower::show(const FeedReset& reset) {
-  preview_ = Preview{reset.turn, reset.attempt, 0, {}, false};
-  return reset_event(reset.turn, reset.attempt);
+void Follower::render_if_due(std::vector<StreamEvent>* events) {
+  const MonoTime now = face_->loop.now();
+  if (!preview_.unrendered || now < preview_.next_render) return;
+  preview_.unrendered = false;
+  events->push_back(html_event(preview_.turn, preview_.attempt, preview_.markdown.render()));
+  preview_.next_render =
+      now + kRenderEvery + kRenderPerByte * static_cast<long>(preview_.markdown.tail_bytes());
 }
 
 void Follower::forget_preview_of(const HistoryRow& line) {

@@ -16,18 +16,23 @@
 #include <string>
 #include <vector>
 
+#include "channels/http/events.h"
 #include "channels/http/face.h"
 #include "gateway/feed.h"
 #include "gateway/store.h"
+#include "text/markdown.h"
 
 namespace sluice::http {
 
-/// Where events go. write() resolves when there is room for more: a slow reader slows its follower
-/// and nobody else. An error: the reader has gone.
+/// Where events go. Both resolve when there is room for more: a slow reader slows its follower and
+/// nobody else. An error: the reader has gone.
 class EventSink {
  public:
   virtual ~EventSink() = default;
-  virtual Task<Result<void>> write(std::string bytes) = 0;
+  /// At least one event; in order.
+  virtual Task<Result<void>> write(std::vector<StreamEvent> events) = 0;
+  /// Nothing has happened, but we are here.
+  virtual Task<Result<void>> heartbeat() = 0;
 };
 
 /// Where a reader wants to begin.
@@ -39,6 +44,8 @@ struct Start {
   };
   From from = From::kRecent;
   HistoryId after;
+  /// Agents' words as HTML too: lines have both, and the running answer comes as blocks.
+  bool html = false;
 };
 
 class Follower : public StreamBase {
@@ -50,6 +57,11 @@ class Follower : public StreamBase {
   /// How often a conversation that nobody has written in yet is looked for, beside the hints of
   /// this account's own posts: the operator may send something too.
   static constexpr Duration kLookAgain = std::chrono::seconds(2);
+
+  /// The running answer as HTML is rendered at most this often, and more rarely the longer the part
+  /// of it that may still change: a reader costs at most so much of the shard and of its network.
+  static constexpr Duration kRenderEvery = std::chrono::milliseconds(40);
+  static constexpr Duration kRenderPerByte = std::chrono::microseconds(8);
 
   /// still_allowed is asked at every heartbeat; may be empty. sink outlives the follower.
   Follower(std::shared_ptr<Face> face, EventSink& sink, std::string chat, Start start,
@@ -64,23 +76,29 @@ class Follower : public StreamBase {
   enum class Next : std::uint8_t { kEnd, kAgain };
   /// What this connection has sent of the running reply.
   struct Preview {
+    Preview() = default;
+    Preview(TurnId t, std::uint32_t a) : turn(t), attempt(a) {}
     TurnId turn;
     std::uint32_t attempt = 0;
-    std::uint64_t sent = 0;  // bytes of the attempt's text
-    std::string tail;        // the beginning of a code point whose end has not come
-    bool broken = false;     // it is not UTF-8: not shown any further
+    std::uint64_t sent = 0;       // bytes of the attempt's text
+    std::string tail;             // the beginning of a code point whose end has not come
+    bool broken = false;          // it is not UTF-8: not shown any further
+    text::LiveMarkdown markdown;  // what was sent, for readers of HTML
+    bool unrendered = false;
+    MonoTime next_render;
   };
 
   void wake() override;
-  Task<bool> put(std::string bytes);
+  Task<bool> put(std::vector<StreamEvent> events);
   Task<bool> tick(MonoTime now);
   Task<bool> find_lane();
   Task<bool> choose_start(HistoryId head);
   Task<bool> send_log(HistoryId head);
   Task<Result<std::vector<HistoryRow>>> read(HistoryId from, HistoryId after, std::size_t lines);
   Task<Next> follow_live();
-  std::string show(const FeedDelta& delta);
-  std::string show(const FeedReset& reset);
+  std::vector<StreamEvent> show(const FeedEvent& event);
+  std::vector<StreamEvent> show_delta(const FeedDelta& delta);
+  void render_if_due(std::vector<StreamEvent>* events);
   void forget_preview_of(const HistoryRow& line);
 
   const std::shared_ptr<Face> face_;
@@ -89,6 +107,7 @@ class Follower : public StreamBase {
   Feeds& feeds_;
   const std::string chat_;
   std::optional<Start> start_;  // until it has been chosen
+  const bool html_;
   const std::function<bool()> still_allowed_;
 
   LaneId lane_;

@@ -157,6 +157,7 @@ class ModelReader {
     std::int64_t turn = 0;
     std::int64_t attempt = 0;
     std::string text;
+    std::vector<std::string> blocks;  // in its place, for a reader of HTML
   };
   std::vector<std::int64_t> ids;
   std::vector<std::string> texts;
@@ -172,40 +173,61 @@ class ModelReader {
     if (bytes == net::kSseHeartbeat) ++heartbeats;
     std::vector<net::SseEvent> got;
     ASSERT_TRUE(parser_.put(bytes, got));
-    for (const net::SseEvent& event : got) take(event);
+    for (const net::SseEvent& event : got) {
+      if (event.event == "message") last_id = event.id;
+      take(event.event, boost::json::parse(event.data));
+    }
+  }
+  /// One of a WebSocket.
+  void take_frame(std::string_view frame) {
+    const boost::json::value all = boost::json::parse(frame);
+    if (all.as_array().empty()) ++heartbeats;
+    for (const boost::json::value& event : all.as_array()) {
+      const boost::json::value& data = event.at("data");
+      if (event.at("event") == "message") last_id = std::to_string(data.at("id").as_int64());
+      take(std::string(event.at("event").as_string()), data);
+    }
   }
 
  private:
-  void take(const net::SseEvent& event) {
-    events.push_back(event.event);
-    const boost::json::value v = boost::json::parse(event.data);
+  void take(const std::string& name, const boost::json::value& v) {
+    events.push_back(name);
     const auto number = [&](const char* key) { return v.at(key).as_int64(); };
-    if (event.event == "message") {
-      last_id = event.id;
+    if (name == "message") {
       ids.push_back(number("id"));
       texts.emplace_back(v.at("text").as_string());
       if (number("turn") == shown.turn) shown = {};
-    } else if (event.event == "reset") {
-      shown = {number("turn"), number("attempt"), {}};
-    } else if (event.event == "delta") {
-      if (number("turn") != shown.turn) shown = {number("turn"), number("attempt"), {}};
+    } else if (name == "reset") {
+      shown = {number("turn"), number("attempt"), {}, {}};
+    } else if (name == "delta") {
+      if (number("turn") != shown.turn) shown = {number("turn"), number("attempt"), {}, {}};
       EXPECT_EQ(number("attempt"), shown.attempt) << "text of two attempts joined";
       EXPECT_EQ(number("offset"), static_cast<std::int64_t>(shown.text.size()));
       shown.text += v.at("text").as_string();
+    } else if (name == "html") {
+      if (number("turn") != shown.turn) shown = {number("turn"), number("attempt"), {}, {}};
+      EXPECT_EQ(number("attempt"), shown.attempt) << "text of two attempts joined";
+      const auto from = static_cast<std::size_t>(number("from"));
+      ASSERT_LE(from, shown.blocks.size()) << "a hole";
+      shown.blocks.resize(from);
+      for (const auto& block : v.at("blocks").as_array()) {
+        shown.blocks.emplace_back(block.as_string());
+      }
     }
   }
   net::SseParser parser_{8 << 20};
 };
 
-/// Hands bytes to the model; waits while blocked, fails once gone.
+/// Hands events to the model, by either way; waits while blocked, fails once gone.
 class ModelSink : public EventSink {
  public:
-  ModelSink(Loop& loop, ModelReader& reader) : reader_(reader), moved_(loop) {}
-  Task<Result<void>> write(std::string bytes) override {
-    while (blocked && !gone) co_await moved_.wait();
-    if (gone) co_return Error(ErrorKind::kUnavailable);
-    reader_.take(bytes);
-    co_return Result<void>();
+  ModelSink(Loop& loop, ModelReader& reader, bool socket)
+      : reader_(reader), moved_(loop), socket_(socket) {}
+  Task<Result<void>> write(std::vector<StreamEvent> events) override {
+    return deliver(socket_ ? to_frame(events) : to_sse(events));
+  }
+  Task<Result<void>> heartbeat() override {
+    return deliver(socket_ ? "[]" : std::string(net::kSseHeartbeat));
   }
   void unblock() {
     blocked = false;
@@ -219,8 +241,19 @@ class ModelSink : public EventSink {
   bool gone = false;
 
  private:
+  Task<Result<void>> deliver(std::string bytes) {
+    while (blocked && !gone) co_await moved_.wait();
+    if (gone) co_return Error(ErrorKind::kUnavailable);
+    if (socket_) {
+      reader_.take_frame(bytes);
+    } else {
+      reader_.take(bytes);
+    }
+    co_return Result<void>();
+  }
   ModelReader& reader_;
   Event moved_;
+  const bool socket_;
 };
 
 /// One conversation and one reader, who may come and go.
@@ -234,7 +267,8 @@ class World {
 
   void connect(Start start) {
     reader.connected();
-    sink = std::make_shared<ModelSink>(loop, reader);
+    sink = std::make_shared<ModelSink>(loop, reader, socket);
+    start.html = html;
     connected = true;
     group_.spawn("reader", follow(this, sink, start));
     settle();
@@ -266,6 +300,8 @@ class World {
   ModelReader reader;
   std::shared_ptr<ModelSink> sink;
   bool connected = false;
+  bool socket = false;  // else server-sent events
+  bool html = false;
   std::function<bool()> still_allowed;
 
  private:

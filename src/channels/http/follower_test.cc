@@ -196,6 +196,50 @@ TEST(HttpFollowerTest, ASlowReaderCatchesUpWithoutReadingWhatItHasAgain) {
   EXPECT_EQ(w.face->lagged.value(), 1u);
 }
 
+TEST(HttpFollowerTest, AReaderOfHtmlGetsBlocksAndKeepsWhatIsFinished) {
+  World w;
+  w.html = true;
+  w.connect(after({}));
+  w.host.feeds().begin_attempt(w.host.lane, TurnId{5}, 1);
+  w.host.feeds().delta(w.host.lane, "*one*\n\ntwo\n");
+  w.settle();
+  EXPECT_THAT(w.reader.shown.blocks, ElementsAre("<p><em>one</em></p>\n", "<p>two</p>\n"));
+  w.host.feeds().delta(w.host.lane, "three");
+  w.advance(Follower::kRenderEvery * 2);
+  EXPECT_THAT(w.reader.shown.blocks, ElementsAre("<p><em>one</em></p>\n", "<p>two\nthree</p>\n"));
+  EXPECT_THAT(w.reader.events, ElementsAre("live", "html", "html"));
+}
+
+TEST(HttpFollowerTest, ManyDeltasAreRenderedTogether) {
+  World w;
+  w.html = true;
+  w.connect(after({}));
+  w.host.feeds().begin_attempt(w.host.lane, TurnId{5}, 1);
+  for (int i = 0; i < 100; ++i) {
+    w.host.feeds().delta(w.host.lane, "a");
+    w.settle();
+  }
+  EXPECT_THAT(w.reader.events, ElementsAre("live", "html"));
+  w.advance(Follower::kRenderEvery * 2);
+  EXPECT_THAT(w.reader.events, ElementsAre("live", "html", "html"));
+  EXPECT_THAT(w.reader.shown.blocks, ElementsAre("<p>" + std::string(100, 'a') + "</p>\n"));
+}
+
+TEST(HttpFollowerTest, BlocksOfANewAttemptBeginAfresh) {
+  World w;
+  w.html = true;
+  w.connect(after({}));
+  w.host.feeds().begin_attempt(w.host.lane, TurnId{5}, 1);
+  w.host.feeds().delta(w.host.lane, "first\n\nmore\n\nmore");
+  w.settle();
+  w.host.feeds().delta(w.host.lane, " and more");
+  w.host.feeds().begin_attempt(w.host.lane, TurnId{5}, 2);
+  w.host.feeds().delta(w.host.lane, "second");
+  w.advance(Follower::kRenderEvery * 2);
+  EXPECT_EQ(w.reader.shown.attempt, 2);
+  EXPECT_THAT(w.reader.shown.blocks, ElementsAre("<p>second</p>\n"));
+}
+
 TEST(HttpFollowerTest, HoldsBackHalfACharacterUntilItIsWhole) {
   World w;
   w.connect(after({}));
@@ -349,7 +393,12 @@ class RandomReaderTest : public ::testing::TestWithParam<int> {
     texts_[{turn_, attempt_}] = text_;
   }
   void check(World& w) {
-    const auto& shown = w.reader.shown;
+    auto shown = w.reader.shown;
+    if (w.html && !shown.blocks.empty()) {
+      // The text is one paragraph.
+      ASSERT_EQ(shown.blocks.size(), 1u);
+      shown.text = shown.blocks[0].substr(3, shown.blocks[0].size() - 8);
+    }
     const std::string& whole = texts_[{shown.turn, shown.attempt}];
     ASSERT_TRUE(whole.starts_with(shown.text)) << shown.text << " is not of " << whole;
   }
@@ -363,6 +412,8 @@ class RandomReaderTest : public ::testing::TestWithParam<int> {
 
 TEST_P(RandomReaderTest, HasEachLineOnceAndInOrderWhateverHappens) {
   World w(6, static_cast<std::uint64_t>(GetParam()));
+  w.socket = GetParam() % 2 == 0;
+  w.html = GetParam() % 3 == 0;
   w.connect(after({}));
   for (int i = 0; i < 400 && !HasFatalFailure(); ++i) step(w);
   w.host.store().release();
@@ -375,6 +426,7 @@ TEST_P(RandomReaderTest, HasEachLineOnceAndInOrderWhateverHappens) {
   for (const auto& [id, line] : w.host.store().lines) log.push_back(id);
   EXPECT_EQ(w.reader.ids, log);
   EXPECT_EQ(w.reader.shown.text, "");
+  EXPECT_THAT(w.reader.shown.blocks, IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomReaderTest, ::testing::Range(1, 61));

@@ -8,6 +8,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/row_names.h"
+#include "text/markdown.h"
 
 namespace sluice::http {
 namespace {
@@ -125,7 +126,7 @@ std::string_view to_string(TurnPhase phase) {
   return kNames[static_cast<std::size_t>(phase)];
 }
 
-std::string line_json(const HistoryRow& line) {
+std::string line_json(const HistoryRow& line, bool html) {
   std::string out;
   out.reserve(160 + line.text.size() + line.author.size() + line.meta.size());
   fmt::format_to(std::back_inserter(out),
@@ -134,17 +135,20 @@ std::string line_json(const HistoryRow& line) {
                  line.n, line.at.ms);
   append_text(out, "author", line.author);
   append_text(out, "text", line.text);
+  if (html && line.kind == HistoryKind::kAgent) {
+    append_text(out, "html", text::markdown_to_html(line.text));
+  }
   out += line.cut ? ",\"cut\":true" : ",\"cut\":false";
   if (!line.meta.empty()) out.append(",\"meta\":").append(line.meta);
   out += '}';
   return out;
 }
 
-std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool more) {
+std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool more, bool html) {
   std::string out = fmt::format("{{\"conversation\":{},\"lines\":[", lane.value);
   for (const HistoryRow& line : lines) {
     if (&line != &lines.front()) out += ',';
-    out += line_json(line);
+    out += line_json(line, html);
   }
   out += "],\"before\":";
   out += more && !lines.empty() ? fmt::format("{}", lines.front().id.value) : "null";
@@ -178,35 +182,6 @@ std::string life_json(const MessageLife& life, std::string_view chat) {
   }
   out += "]}";
   return out;
-}
-
-std::string line_event(const HistoryRow& line) {
-  return fmt::format("id: {}\ndata: {}\n\n", line.id.value, line_json(line));
-}
-
-std::string delta_event(const FeedDelta& delta) {
-  std::string out = fmt::format("event: delta\ndata: {{\"turn\":{},\"attempt\":{},\"offset\":{}",
-                                delta.turn.value, delta.attempt, delta.offset);
-  append_text(out, "text", delta.text);
-  out += "}\n\n";
-  return out;
-}
-
-std::string reset_event(TurnId turn, std::uint32_t attempt) {
-  return fmt::format("event: reset\ndata: {{\"turn\":{},\"attempt\":{}}}\n\n", turn.value, attempt);
-}
-
-std::string phase_event(const FeedPhase& phase) {
-  return fmt::format("event: phase\ndata: {{\"turn\":{},\"message\":{},\"phase\":\"{}\"}}\n\n",
-                     phase.turn.value, phase.message.value, to_string(phase.phase));
-}
-
-std::string live_event(HistoryId head) {
-  return fmt::format("event: live\ndata: {{\"head\":{}}}\n\n", head.value);
-}
-
-std::string rewind_event(HistoryId head) {
-  return fmt::format("event: rewind\ndata: {{\"head\":{}}}\n\n", head.value);
 }
 
 net::HttpResponse problem_of(const Error& error) {

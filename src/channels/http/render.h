@@ -1,6 +1,6 @@
 #pragma once
-// How the gateway's rows look to HTTP clients: JSON objects, server-sent events and problem+json
-// (docs/http-api.md). Pure functions. Times are Unix milliseconds, ids are numbers.
+// How the gateway's rows look to HTTP clients: JSON objects and problem+json (docs/http-api.md).
+// Events of streams: events.h. Pure functions. Times are Unix milliseconds, ids are numbers.
 
 #include <string>
 #include <string_view>
@@ -18,22 +18,13 @@ void append_json(std::string& out, std::string_view text);
 
 std::string_view to_string(TurnPhase phase);
 
-/// One line of a conversation's log.
-std::string line_json(const HistoryRow& line);
+/// One line of a conversation's log. html: an agent's text also as HTML (text/markdown.h).
+std::string line_json(const HistoryRow& line, bool html = false);
 /// {"conversation": …, "lines": […], "before": …}; before is what to ask for next, null at the
 /// log's beginning.
-std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool more);
+std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool more,
+                      bool html = false);
 std::string life_json(const MessageLife& life, std::string_view chat);
-
-// Server-sent events, complete with their empty line.
-std::string line_event(const HistoryRow& line);
-std::string delta_event(const FeedDelta& delta);
-std::string reset_event(TurnId turn, std::uint32_t attempt);
-std::string phase_event(const FeedPhase& phase);
-/// Everything up to head has been sent; what follows is live.
-std::string live_event(HistoryId head);
-/// The reader has seen more than the log holds (it was restored): what follows starts afresh.
-std::string rewind_event(HistoryId head);
 
 /// problem+json with the status of the error's kind, and Retry-After where trying again helps.
 net::HttpResponse problem_of(const Error& error);

@@ -35,24 +35,14 @@ TEST(HttpRenderTest, ALineIsOneJsonObjectThatReadsBack) {
   EXPECT_EQ(v.at("meta").at("session"), "s");
 }
 
-TEST(HttpRenderTest, EveryEventIsOneEventOfTheStream) {
-  const std::string bytes = line_event(line()) + delta_event({TurnId{1}, 2, 3, "a\r\nb"}) +
-                            reset_event(TurnId{1}, 2) +
-                            phase_event({TurnId{1}, MessageId{4}, TurnPhase::kAsking}) +
-                            live_event(HistoryId{5}) + rewind_event(HistoryId{6});
-  net::SseParser parser;
-  std::vector<net::SseEvent> events;
-  ASSERT_TRUE(parser.put(bytes, events));
-  ASSERT_EQ(events.size(), 6u);
-  EXPECT_EQ(events[0].event, "message");
-  EXPECT_EQ(events[0].id, "12");
-  EXPECT_EQ(events[1].event, "delta");
-  EXPECT_EQ(events[1].data, R"({"turn":1,"attempt":2,"offset":3,"text":"a\r\nb"})");
-  EXPECT_EQ(events[2].data, R"({"turn":1,"attempt":2})");
-  EXPECT_EQ(events[3].data, R"({"turn":1,"message":4,"phase":"asking"})");
-  EXPECT_EQ(events[4].event, "live");
-  EXPECT_EQ(events[5].event, "rewind");
-  EXPECT_EQ(events[5].id, "12") << "what is not a line moves no reader on";
+TEST(HttpRenderTest, OnlyAgentsWordsAreRendered) {
+  HistoryRow row = line();
+  row.text = "*a* <b>";
+  row.kind = HistoryKind::kAgent;
+  EXPECT_EQ(boost::json::parse(line_json(row, true)).at("html"), "<p><em>a</em> &lt;b&gt;</p>\n");
+  EXPECT_FALSE(boost::json::parse(line_json(row)).as_object().contains("html"));
+  row.kind = HistoryKind::kPerson;
+  EXPECT_FALSE(boost::json::parse(line_json(row, true)).as_object().contains("html"));
 }
 
 TEST(HttpRenderTest, APageSaysWhereToGoOn) {

@@ -1,8 +1,6 @@
 #include "channels/http/requests.h"
 
 #include <algorithm>
-#include <any>
-#include <charconv>
 #include <limits>
 #include <optional>
 
@@ -10,10 +8,9 @@
 
 #include "channels/http/body.h"
 #include "channels/http/face.h"
-#include "channels/http/follower.h"
 #include "channels/http/render.h"
+#include "channels/http/request_parts.h"
 #include "net/json_body.h"
-#include "net/sse.h"
 
 namespace sluice::http {
 namespace {
@@ -25,28 +22,6 @@ constexpr std::size_t kPageLines = 50;  // of history, if the caller does not sa
 constexpr std::size_t kPageLinesMax = 200;
 constexpr std::size_t kPageBytes = 1 << 20;  // of text; a longer line goes by itself
 constexpr std::string_view kNotOnTheList = "not-on-the-list";
-// What browsers wait before they connect again.
-constexpr std::string_view kRetry = "retry: 1000\n\n";
-
-Error invalid(std::string what) {
-  return Error(ErrorKind::kInvalidArgument, std::move(what), ErrorSource::kPeer);
-}
-Error not_found(std::string what) {
-  return Error(ErrorKind::kNotFound, std::move(what), ErrorSource::kPeer);
-}
-
-const Caller& caller_of(HttpExchange& exchange) {
-  return *std::any_cast<Caller>(&exchange.context());
-}
-
-/// Digits only, at most 2^63 - 1.
-std::optional<std::int64_t> parse_number(std::string_view text) {
-  std::int64_t number = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (ec != std::errc() || end != text.data() + text.size() || number < 0 || text.front() == '-')
-    return std::nullopt;
-  return number;
-}
 
 /// "123" or, for a key that must be quoted in a structured header, "\"123\"".
 std::optional<std::string_view> idempotency_key(const net::HttpRequest& request) {
@@ -126,63 +101,6 @@ Task<void> accept(std::shared_ptr<Face> face, HttpExchange* exchange,
       co_await face->host->accept(std::move(events), std::nullopt);
   face->arrivals.pulse();
   exchange->respond(accepted ? answer(*accepted, ids, batch) : problem_of(accepted.error()));
-}
-
-class HttpSink : public EventSink {
- public:
-  explicit HttpSink(HttpExchange* exchange) : exchange_(exchange) {}
-  Task<Result<void>> write(std::string bytes) override {
-    return exchange_->write(std::move(bytes));
-  }
-
- private:
-  HttpExchange* exchange_;
-};
-
-/// A reader's place among those of its account and person.
-class StreamSlot {
- public:
-  StreamSlot(std::shared_ptr<Face> face, std::string person)
-      : face_(std::move(face)), person_(std::move(person)) {
-    std::uint32_t& mine = face_->streams_of[person_];
-    full_ = face_->stream_count >= face_->options.streams_max;
-    too_many_ = mine >= face_->options.streams_per_person;
-    ++mine;
-    face_->readers.set(static_cast<std::int64_t>(++face_->stream_count));
-    if (full_ || too_many_) face_->refused.add();
-  }
-  ~StreamSlot() {
-    const auto mine = face_->streams_of.find(person_);
-    if (--mine->second == 0) face_->streams_of.erase(mine);
-    face_->readers.set(static_cast<std::int64_t>(--face_->stream_count));
-  }
-  StreamSlot(const StreamSlot&) = delete;
-  StreamSlot& operator=(const StreamSlot&) = delete;
-
-  std::optional<Error> refusal() const {
-    if (too_many_) return Error(ErrorKind::kRateLimited, "this person has too many streams open");
-    if (full_) return Error(ErrorKind::kUnavailable, "the account has too many streams open");
-    return std::nullopt;
-  }
-
- private:
-  std::shared_ptr<Face> face_;
-  std::string person_;
-  bool full_ = false;
-  bool too_many_ = false;
-};
-
-/// Last-Event-ID (what a browser sends when it comes back) wins over ?after.
-Result<Start> start_of(const net::HttpRequest& request) {
-  std::optional<std::string_view> from = request.headers.get("last-event-id");
-  if (!from || from->empty()) from = request.query_value("after");
-  if (!from || *from == "recent") return Start{};
-  if (*from == "latest") return Start{Start::From::kLatest, {}};
-  const std::optional<std::int64_t> after = from->empty() ? std::nullopt : parse_number(*from);
-  if (!after) {
-    return invalid("where to start is the id of a line, 0, \"recent\" or \"latest\"");
-  }
-  return Start{Start::From::kAfter, HistoryId{*after}};
 }
 
 struct PageRequest {
@@ -318,37 +236,6 @@ Task<void> post_stop(std::shared_ptr<Face> face, Authenticator*, HttpExchange* e
   co_await accept(face, exchange, std::move(events), false);
 }
 
-Task<void> get_events(std::shared_ptr<Face> face, Authenticator* authenticator,
-                      HttpExchange* exchange) {
-  const Result<Start> start = start_of(exchange->request());
-  if (!start || !net::is_clean_name(exchange->params()[0])) {
-    exchange->respond(problem_of(start ? invalid("the path is not usable") : start.error()));
-    co_return;
-  }
-  const Caller& caller = caller_of(*exchange);
-  const StreamSlot slot(face, caller.person);
-  if (const std::optional<Error> refusal = slot.refusal()) {
-    exchange->respond(problem_of(*refusal));
-    co_return;
-  }
-  if (exchange->request().method == "HEAD") {
-    exchange->respond(net::sse_response());
-    co_return;
-  }
-  exchange->cancel_when_gone();
-  HttpSink sink(exchange);
-  const std::string chat = chat_of(caller, exchange->params()[0]);
-  std::function<bool()> still_allowed = [authenticator, exchange, chat] {
-    const Result<Caller> again = authenticator->identify(exchange->request());
-    return again && may_see(*again, chat);
-  };
-  Follower follower(face, sink, chat, *start, std::move(still_allowed));
-  HttpResponse head = net::sse_response();
-  head.body = kRetry;
-  const Result<void> begun = co_await exchange->start_stream(std::move(head));
-  if (begun && !face->stopping) co_await follower.run();
-}
-
 Task<void> get_history(std::shared_ptr<Face> face, Authenticator*, HttpExchange* exchange) {
   const Result<PageRequest> request = page_of(exchange->request());
   if (!request) {
@@ -365,7 +252,8 @@ Task<void> get_history(std::shared_ptr<Face> face, Authenticator*, HttpExchange*
   const PageRequest wanted = *request;
   const Result<Page> page = co_await face->host->store().read<Page>(
       [lane, head, wanted](StoreReader& reader) { return read_page(reader, lane, head, wanted); });
-  exchange->respond(page ? HttpResponse::json(200, page_json(lane, page->lines, page->more))
+  const bool html = wants_html(exchange->request());
+  exchange->respond(page ? HttpResponse::json(200, page_json(lane, page->lines, page->more, html))
                          : problem_of(page.error()));
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // The requests of the HTTP face, one function each (docs/http-api.md). Internal to this folder.
+// Those that stream are in streams.cc.
 // The caller is in the exchange's context, what the path names in its params. face->host is there
 // until the first wait; then only while !face->stopping.
 
@@ -21,6 +22,8 @@ Task<void> delete_message(std::shared_ptr<Face> face, Authenticator* authenticat
 Task<void> post_stop(std::shared_ptr<Face> face, Authenticator* authenticator,
                      net::HttpExchange* exchange);
 Task<void> get_events(std::shared_ptr<Face> face, Authenticator* authenticator,
+                      net::HttpExchange* exchange);
+Task<void> get_socket(std::shared_ptr<Face> face, Authenticator* authenticator,
                       net::HttpExchange* exchange);
 Task<void> get_history(std::shared_ptr<Face> face, Authenticator* authenticator,
                        net::HttpExchange* exchange);

@@ -1,0 +1,43 @@
+#pragma once
+// What the requests of the HTTP face have in common. Internal to this folder.
+
+#include <any>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "channels/http/auth.h"
+#include "net/http_server.h"
+
+namespace sluice::http {
+
+inline Error invalid(std::string what) {
+  return Error(ErrorKind::kInvalidArgument, std::move(what), ErrorSource::kPeer);
+}
+inline Error not_found(std::string what) {
+  return Error(ErrorKind::kNotFound, std::move(what), ErrorSource::kPeer);
+}
+
+/// As the gate left it.
+inline const Caller& caller_of(net::HttpExchange& exchange) {
+  return *std::any_cast<Caller>(&exchange.context());
+}
+
+/// Digits only, at most 2^63 - 1.
+inline std::optional<std::int64_t> parse_number(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (ec != std::errc() || end != text.data() + text.size() || number < 0 || text.front() == '-')
+    return std::nullopt;
+  return number;
+}
+
+/// ?html=1
+inline bool wants_html(const net::HttpRequest& request) {
+  return request.query_value("html") == "1";
+}
+
+}  // namespace sluice::http
