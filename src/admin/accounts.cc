@@ -23,7 +23,8 @@ void Operations::add_accounts() {
   Param path = Param::text("path", "absolute, of a file that does not exist").needed();
   path.most = 4096;
   add("backup", "POST backup", {std::move(path)},
-      "Writes a backup while the daemon runs: one file, mode 0600.", &Operations::backup);
+      "Writes a backup while the daemon runs: one file, mode 0600.", &Operations::backup)
+      .local_only = true;
 }
 
 Operations::Answered Operations::account_pause(Arguments arguments) {

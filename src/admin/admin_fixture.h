@@ -147,7 +147,7 @@ class AdminTest : public testing::Test {
     net::HttpClientRequest request;
     request.method = method;
     request.url.host = "sluice";
-    request.url.target = "/admin/v1/" + target;
+    request.url.target = "/v1/admin/" + target;
     request.unix_path = path();
     request.body = body;
     if (!body.empty()) request.headers.set("Content-Type", type);

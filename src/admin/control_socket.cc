@@ -56,7 +56,7 @@ Result<void> prepare_private_directory(const std::string& directory) {
 ControlSocket::ControlSocket(Shard& shard, const Operations& operations, Logger& log)
     : server_(shard, server_options(), server_hooks(router_, log)) {
   router_.set_gate(peer_gate(::geteuid()));
-  mount(router_, operations, log);
+  mount(router_, operations, log, Face::kSocket);
 }
 
 Result<void> ControlSocket::listen(const std::string& path) {

@@ -37,20 +37,20 @@ Operations::Operations(Parts parts) : parts_(std::move(parts)) {
   add_accounts();
 }
 
-void Operations::add(std::string name, std::string_view route, std::vector<Param> params,
-                     std::string doc, Member member) {
+Operation& Operations::add(std::string name, std::string_view route, std::vector<Param> params,
+                           std::string doc, Member member) {
   const std::size_t space = route.find(' ');
   Operation operation;
   operation.name = std::move(name);
   operation.method = route.substr(0, space);
-  operation.path = "/admin/v1/" + std::string(route.substr(space + 1));
+  operation.path = "/v1/admin/" + std::string(route.substr(space + 1));
   operation.params = std::move(params);
   operation.doc = std::move(doc);
   operation.changes = operation.method != "GET";
   operation.run = [this, member](Arguments arguments) {
     return (this->*member)(std::move(arguments));
   };
-  list_.push_back(std::move(operation));
+  return list_.emplace_back(std::move(operation));
 }
 
 const Operation* Operations::find(std::string_view name) const {

@@ -1,8 +1,8 @@
 #pragma once
 // Module admin: what an operator may ask of a running daemon. One list of operations, each with its
-// name, parameters and words of documentation; its face is HTTP (routes.h), on the control socket
-// (control_socket.h) and wherever else app/ mounts it. It may include base, runtime, observe, net
-// and gateway.
+// name, parameters and words of documentation; two faces, both HTTP (routes.h): the control socket
+// (control_socket.h) and, for those with the right to it, the TCP listener. It may include base,
+// runtime, observe, net and gateway.
 //
 // Everything that is not the gateway's own comes as a hook, so that admin knows neither SQL nor
 // files. Shard-confined, on the gateway's shard.
@@ -110,10 +110,11 @@ struct Answer {
 struct Operation {
   std::string name;    // "dead.redrive"
   std::string method;  // GET, POST or DELETE
-  std::string path;    // "/admin/v1/dead/{id}/redrive"
+  std::string path;    // "/v1/admin/dead/{id}/redrive"
   std::vector<Param> params;
   std::string doc;
-  bool changes = false;  // something: told in the log, with who asked
+  bool changes = false;     // something: told in the log, with who asked
+  bool local_only = false;  // names a file of this machine: not for the network
   std::function<Task<Result<Answer>>(Arguments)> run;
 };
 
@@ -139,8 +140,9 @@ class Operations {
  private:
   using Answered = Task<Result<Answer>>;
   using Member = Answered (Operations::*)(Arguments);
-  void add(std::string name, std::string_view route, std::vector<Param> params, std::string doc,
-           Member member);
+  /// Returns what it added, until the next one.
+  Operation& add(std::string name, std::string_view route, std::vector<Param> params,
+                 std::string doc, Member member);
   void add_health();
   void add_messages();
   void add_people();

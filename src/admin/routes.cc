@@ -1,6 +1,7 @@
 #include "admin/routes.h"
 
 #include <algorithm>
+#include <any>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -27,12 +28,14 @@ Task<void> send_spool(net::HttpExchange* exchange, Answer answer) {
 }
 
 /// What was done and by whom; never what it was done with.
-void tell(Logger& log, const Operation& operation, const net::HttpExchange& exchange,
+void tell(Logger& log, const Operation& operation, net::HttpExchange& exchange,
           std::string_view outcome) {
+  const auto* by = std::any_cast<std::string>(&exchange.context());
   const auto& peer = exchange.request().unix_peer;
   log.info("operator_request",
            {{"operation", operation.name},
             {"uid", peer ? static_cast<std::int64_t>(peer->uid) : std::int64_t{-1}},
+            {"by", by != nullptr ? std::string_view(*by) : std::string_view()},
             {"peer", exchange.request().peer},
             {"outcome", outcome}});
 }
@@ -84,8 +87,10 @@ net::HttpResponse problem_of(const Error& error) {
   return response;
 }
 
-void mount(net::Router& router, const Operations& operations, Logger& log, net::HttpGate gate) {
+void mount(net::Router& router, const Operations& operations, Logger& log, Face face,
+           net::HttpGate gate) {
   for (const Operation& operation : operations.list()) {
+    if (operation.local_only && face == Face::kNetwork) continue;
     net::RouteOptions options;
     options.body_limit = kBodyBytes;
     options.gate = gate;

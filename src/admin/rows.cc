@@ -207,8 +207,10 @@ json::object operation_json(const Operation& operation) {
                                   {"required", param.required},
                                   {"doc", param.doc}});
   }
-  return {{"name", operation.name}, {"method", operation.method},   {"path", operation.path},
-          {"doc", operation.doc},   {"changes", operation.changes}, {"params", std::move(params)}};
+  return {{"name", operation.name},       {"method", operation.method},
+          {"path", operation.path},       {"doc", operation.doc},
+          {"changes", operation.changes}, {"local_only", operation.local_only},
+          {"params", std::move(params)}};
 }
 
 Answer json_answer(json::object object) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "admin/routes.h"
 #include "app/memory.h"
 #include "app/version.h"
 #include "config/file.h"
@@ -117,6 +118,8 @@ void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
 
 void Daemon::make_server() {
   front_->mount(router_);
+  admin::mount(router_, *operations_, parts_.log, admin::Face::kNetwork,
+               front_->needs(auth::Scope::kAdmin));
   net::HttpServerHooks hooks;
   router_.attach(hooks);
   Counter& requests = parts_.metrics.counter("sluice_http_requests_total", "Requests answered.");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "auth/credentials.h"
+#include "channels/http/render.h"
 
 namespace sluice::app {
 namespace {
@@ -26,6 +27,13 @@ Error unauthenticated(std::string what) {
   return Error(ErrorKind::kUnauthenticated, std::move(what), ErrorSource::kPeer);
 }
 
+Error lacks(auth::Scope scope) {
+  return Error(
+      ErrorKind::kPermissionDenied,
+      fmt::format("the token has not the scope \"{}\"", auth::Scopes{scope}.words().front()),
+      ErrorSource::kPeer);
+}
+
 std::string user_name(uid_t uid) {
   passwd entry{};
   passwd* found = nullptr;
@@ -37,10 +45,8 @@ std::string user_name(uid_t uid) {
 }  // namespace
 
 net::HttpResponse refusal(const Error& error) {
-  const int status = net::status_of(error.kind());
-  net::HttpResponse response = net::HttpResponse::problem(
-      status, to_string(error.kind()), net::reason_phrase(status), error.context());
-  if (status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"sluice\"");
+  net::HttpResponse response = http::problem_of(error);
+  if (response.status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"sluice\"");
   return uncached(std::move(response));
 }
 
@@ -75,11 +81,23 @@ Result<http::Caller> Front::identify(const net::HttpRequest& request) {
   }
   if (!caller->scopes.has(auth::Scope::kChat) && !caller->scopes.has(auth::Scope::kAll)) {
     refused_credentials_.add();
-    return Error(ErrorKind::kPermissionDenied, "the token has not the scope \"chat\"",
-                 ErrorSource::kPeer);
+    return lacks(auth::Scope::kChat);
   }
   const bool all = caller->scopes.has(auth::Scope::kAll);
   return http::Caller{caller->person, all, all};
+}
+
+net::HttpGate Front::needs(auth::Scope scope) {
+  return [this, scope](const net::HttpRequest& request) {
+    const Result<auth::Caller> caller = caller_of(request);
+    if (caller && caller->scopes.has(scope)) {
+      net::GateDecision decision = net::GateDecision::pass();
+      decision.context = fmt::format("{} ({})", caller->person, caller->grant);
+      return decision;
+    }
+    refused_credentials_.add();
+    return net::GateDecision::refuse(refusal(caller ? lacks(scope) : caller.error()));
+  };
 }
 
 net::GateDecision Front::gate(const net::HttpRequest& request) {
@@ -155,15 +173,7 @@ void Front::mount(net::Router& router) {
                                  : uncached(net::HttpResponse::text(200, "ready\n")));
   });
   net::RouteOptions needs_metrics;
-  needs_metrics.gate = [this](const net::HttpRequest& request) {
-    const Result<auth::Caller> caller = caller_of(request);
-    if (caller && caller->scopes.has(auth::Scope::kMetrics)) return net::GateDecision::pass();
-    refused_credentials_.add();
-    return net::GateDecision::refuse(
-        refusal(caller ? Error(ErrorKind::kPermissionDenied,
-                               "the token has not the scope \"metrics\"", ErrorSource::kPeer)
-                       : caller.error()));
-  };
+  needs_metrics.gate = needs(auth::Scope::kMetrics);
   router.add(
       "GET", "/metrics",
       [this](net::HttpExchange& exchange) {

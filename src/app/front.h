@@ -41,6 +41,9 @@ class Front : public http::Authenticator {
   void set_origins(auth::Origins origins) { origins_.emplace(std::move(origins)); }
   void mount(net::Router& router);
 
+  /// A route's gate: a credential with that scope, whose grant is handed on as context.
+  net::HttpGate needs(auth::Scope scope);
+
   /// By bearer token, else by cookie. A token that is wrong is refused even if a cookie is right.
   Result<http::Caller> identify(const net::HttpRequest& request) override;
 

@@ -57,7 +57,7 @@ TEST_F(CtlTest, AMalformedIdIsUsage) {
 
 TEST_F(CtlTest, JsonIsTheDaemonsAnswerInOneLine) {
   options_.json = true;
-  daemon_->answer("GET /admin/v1/status", 200, R"({"version":"1","accounts":[]})");
+  daemon_->answer("GET /v1/admin/status", 200, R"({"version":"1","accounts":[]})");
   EXPECT_EQ(run("status"), kDone);
   EXPECT_EQ(out(), "{\"version\":\"1\",\"accounts\":[]}\n");
 }
@@ -65,17 +65,17 @@ TEST_F(CtlTest, JsonIsTheDaemonsAnswerInOneLine) {
 TEST_F(CtlTest, SearchEncodesItsOptions) {
   run("messages", {"account=a b", "person=x&y", "limit=3"});
   EXPECT_THAT(daemon_->asked(),
-              ElementsAre("GET /admin/v1/messages?account=a%20b&sender=x%26y&limit=3"));
+              ElementsAre("GET /v1/admin/messages?account=a%20b&sender=x%26y&limit=3"));
 }
 
 TEST_F(CtlTest, TheDaemonsRefusalIsASentence) {
-  daemon_->answer("GET /admin/v1/messages/9", 404, problem("no message has the id 9"));
+  daemon_->answer("GET /v1/admin/messages/9", 404, problem("no message has the id 9"));
   EXPECT_EQ(run("messages show", {"id=9"}), kFailed);
   EXPECT_EQ(err(), "sluice: no message has the id 9\n");
 }
 
 TEST_F(CtlTest, WhatTheDaemonCallsInvalidIsUsage) {
-  daemon_->answer("GET /admin/v1/messages?limit=0", 400,
+  daemon_->answer("GET /v1/admin/messages?limit=0", 400,
                   problem("limit must be between 1 and 500"));
   EXPECT_EQ(run("messages", {"limit=0"}), kUsage);
 }
@@ -83,13 +83,13 @@ TEST_F(CtlTest, WhatTheDaemonCallsInvalidIsUsage) {
 TEST_F(CtlTest, RedriveTakesAnIdOrAll) {
   EXPECT_EQ(run("dead redrive"), kUsage);
   EXPECT_EQ(run("dead redrive", {"id=4", "all"}), kUsage);
-  daemon_->answer("POST /admin/v1/dead/4/redrive", 200, R"({"id":4,"redriven":true})");
+  daemon_->answer("POST /v1/admin/dead/4/redrive", 200, R"({"id":4,"redriven":true})");
   EXPECT_EQ(run("dead redrive", {"id=4"}), kDone);
   EXPECT_EQ(out(), "redriven: 4\n");
 }
 
 TEST_F(CtlTest, RedriveAllTellsWhatFailed) {
-  daemon_->answer("POST /admin/v1/dead/redrive", 200,
+  daemon_->answer("POST /v1/admin/dead/redrive", 200,
                   R"({"redriven":2,"failed":[{"id":9,"reason":"disk_full"}],"next":null})");
   EXPECT_EQ(run("dead redrive", {"all"}), kFailed);
   EXPECT_EQ(out(), "redriven: 2\n");
@@ -97,18 +97,25 @@ TEST_F(CtlTest, RedriveAllTellsWhatFailed) {
 }
 
 TEST_F(CtlTest, ATokenIsAloneOnStandardOutput) {
-  daemon_->answer("POST /admin/v1/tokens", 200, R"({"id":"t1","name":"phone","token":"slc_x"})");
+  daemon_->answer("POST /v1/admin/tokens", 200, R"({"id":"t1","name":"phone","token":"slc_x"})");
   EXPECT_EQ(run("token add", {"name=phone", "scope=all", "scope=metrics"}), kDone);
   EXPECT_EQ(out(), "slc_x\n");
   EXPECT_THAT(daemon_->asked(),
-              ElementsAre(R"(POST /admin/v1/tokens {"name":"phone","scopes":["all","metrics"]})"));
+              ElementsAre(R"(POST /v1/admin/tokens {"name":"phone","scopes":["all","metrics"]})"));
+}
+
+TEST_F(CtlTest, AnOperatorsTokenIsOneFlag) {
+  daemon_->answer("POST /v1/admin/tokens", 200, R"({"id":"t1","name":"ops","token":"slc_x"})");
+  EXPECT_EQ(run("token add", {"name=ops", "admin"}), kDone);
+  EXPECT_THAT(daemon_->asked(),
+              ElementsAre(R"(POST /v1/admin/tokens {"name":"ops","scopes":["admin"]})"));
 }
 
 TEST_F(CtlTest, EraseWantsAYes) {
   EXPECT_EQ(run("erase", {"account=cli", "person=ann"}), kUsage);
   EXPECT_THAT(err(), HasSubstr("add --yes"));
   EXPECT_TRUE(daemon_->asked().empty());
-  daemon_->answer("POST /admin/v1/people/erase", 200, R"({"erased":{"messages":2,"history":5}})");
+  daemon_->answer("POST /v1/admin/people/erase", 200, R"({"erased":{"messages":2,"history":5}})");
   EXPECT_EQ(run("erase", {"account=cli", "person=ann", "yes", "stop"}), kDone);
   EXPECT_EQ(out(), "erased: messages 2, history 5\n");
   EXPECT_THAT(daemon_->asked(), Contains(HasSubstr(R"("stop":true)")));
@@ -116,7 +123,7 @@ TEST_F(CtlTest, EraseWantsAYes) {
 }
 
 TEST_F(CtlTest, BackupSendsAnAbsolutePath) {
-  daemon_->answer("POST /admin/v1/backup", 200, R"({"path":"/x","bytes":2048})");
+  daemon_->answer("POST /v1/admin/backup", 200, R"({"path":"/x","bytes":2048})");
   EXPECT_EQ(run("backup", {"file=b.db"}), kDone);
   EXPECT_THAT(daemon_->asked(),
               Contains(HasSubstr((std::filesystem::current_path() / "b.db").string())));
@@ -124,15 +131,15 @@ TEST_F(CtlTest, BackupSendsAnAbsolutePath) {
 }
 
 TEST_F(CtlTest, AccountNamesAreEncodedInPaths) {
-  daemon_->answer("POST /admin/v1/accounts/a%2Fb/pause", 200, R"({"state":"paused"})");
+  daemon_->answer("POST /v1/admin/accounts/a%2Fb/pause", 200, R"({"state":"paused"})");
   EXPECT_EQ(run("pause", {"account=a/b", "reason=lunch"}), kDone);
   EXPECT_THAT(daemon_->asked(),
-              ElementsAre(R"(POST /admin/v1/accounts/a%2Fb/pause {"reason":"lunch"})"));
+              ElementsAre(R"(POST /v1/admin/accounts/a%2Fb/pause {"reason":"lunch"})"));
 }
 
 TEST_F(CtlTest, DoctorFailsIfACheckFails) {
   daemon_->answer(
-      "GET /admin/v1/doctor", 200,
+      "GET /v1/admin/doctor", 200,
       R"({"ok":false,"checks":[{"name":"disk","state":"failed","detail":"full","hint":"free some"}]})");
   EXPECT_EQ(run_doctor(options_, false, console()), kFailed);
   EXPECT_THAT(out(), HasSubstr("failed   disk"));
@@ -147,14 +154,14 @@ TEST_F(CtlTest, DoctorIsSilentWhereThereIsNoDaemon) {
 
 TEST_F(CtlTest, AnExportThatBreaksOffLeavesNoFile) {
   // Two lines, but no word of how many there should be.
-  daemon_->answer("GET /admin/v1/people/export?account=cli&person=ann", 200, "{}\n{}\n");
+  daemon_->answer("GET /v1/admin/people/export?account=cli&person=ann", 200, "{}\n{}\n");
   EXPECT_EQ(run("export", {"account=cli", "person=ann", "out=" + dir_.file("ann.jsonl")}), kFailed);
   EXPECT_THAT(err(), HasSubstr("broke off"));
   EXPECT_FALSE(std::filesystem::exists(dir_.file("ann.jsonl")));
 }
 
 TEST_F(CtlTest, AnExportThatIsRefusedTellsWhy) {
-  daemon_->answer("GET /admin/v1/people/export?account=cli&person=ann", 409, problem("wait"));
+  daemon_->answer("GET /v1/admin/people/export?account=cli&person=ann", 409, problem("wait"));
   EXPECT_EQ(run("export", {"account=cli", "person=ann", "out=" + dir_.file("ann.jsonl")}), kFailed);
   EXPECT_EQ(err(), "sluice: wait\n");
   EXPECT_FALSE(std::filesystem::exists(dir_.file("ann.jsonl")));
@@ -168,7 +175,7 @@ TEST_F(CtlTest, AnExportDoesNotOverwrite) {
 }
 
 TEST_F(CtlTest, ADaemonThatAnswersNonsenseDoesNotHarm) {
-  daemon_->answer("GET /admin/v1/status", 200, "\x1b[31mnot json");
+  daemon_->answer("GET /v1/admin/status", 200, "\x1b[31mnot json");
   EXPECT_EQ(run("status"), kDone);
   EXPECT_THAT(out(), Not(HasSubstr("\x1b")));
 }

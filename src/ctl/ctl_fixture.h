@@ -66,7 +66,7 @@ class FakeDaemon {
     thread_.shard().post_from_any_thread([this] { server_.reset(); });
   }
 
-  /// "GET /admin/v1/status" -> status and body.
+  /// "GET /v1/admin/status" -> status and body.
   void answer(const std::string& request, int status, std::string body) {
     answers_[request] = {status, std::move(body)};
   }

@@ -20,7 +20,7 @@ namespace {
 
 using Page = std::string (*)(const json::value&);
 
-constexpr std::string_view kBase = "/admin/v1/";
+constexpr std::string_view kBase = "/v1/admin/";
 
 std::string target(std::string_view path) { return std::string(kBase).append(path); }
 
@@ -168,6 +168,7 @@ Task<int> dead_discard(Session* session, Values values) {
 Task<int> token_add(Session* session, Values values) {
   json::array scopes;
   for (const std::string& scope : values.all("scope")) scopes.emplace_back(scope);
+  if (values.has("admin")) scopes.emplace_back("admin");
   json::object body{{"name", values.get("name")}};
   if (!scopes.empty()) body["scopes"] = std::move(scopes);
   const Reply reply = co_await session->client.post(target("tokens"), std::move(body));

@@ -49,7 +49,7 @@ class BackupTest(Case):
         self.assertEqual(restored.returncode, 0, restored.stderr)
         again.start()
         states = {a["name"]: a["state"]
-                  for a in again.operate("GET", "/admin/v1/status").json()["accounts"]}
+                  for a in again.operate("GET", "/v1/admin/status").json()["accounts"]}
         self.assertEqual(states["shop"], "held")
         self.assertEqual(self.sent(), ["hello"])
         # Tokens are part of it, the owner's file is made anew, and it knows what it had accepted.

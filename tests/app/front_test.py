@@ -67,6 +67,34 @@ class FrontTest(Case):
         self.at.start()
         self.assertEqual(self.sent(token=made).status, 202)
 
+    def test_operations_need_the_admin_right(self):
+        status = ("GET", "/v1/admin/status")
+        self.refused(self.at.request(*status, token=None), 401)
+        for scope in ("chat", "all", "metrics"):
+            made = self.at.client("token", "add", scope, "--scope", scope).stdout.strip()
+            answer = self.refused(self.at.request(*status, token=made), 403)
+            self.assertEqual(answer.json()["type"], "urn:sluice:problem:forbidden")
+            self.assertIn('"admin"', answer.json()["detail"])
+        signed_in = {"Cookie": self.sign_in()[0].headers["Set-Cookie"].split(";")[0]}
+        self.refused(self.at.request(*status, token=None, headers=signed_in), 403)
+        made = self.at.client("token", "add", "ops", "--admin").stdout.strip()
+        self.assertEqual(self.at.request(*status, token=made).json()["data_directory"], self.at.data)
+        self.refused(self.at.request(*status, token=made, host="evil.example"), 403)
+        self.refused(self.sent(token=made), 403)
+
+    def test_an_operator_over_the_network_has_the_list_of_the_control_socket(self):
+        made = self.at.client("token", "add", "ops", "--admin").stdout.strip()
+        here = self.at.operate("GET", "/v1/admin/operations").json()["operations"]
+        there = self.at.request("GET", "/v1/admin/operations", token=made).json()["operations"]
+        self.assertEqual(here, there)
+        paused = self.at.request("POST", "/v1/admin/accounts/http/pause", {"reason": "tea"}, token=made)
+        self.assertEqual(paused.json()["state"], "paused")
+        self.assertRegex(self.at.said(), r"operator_request.*account\.pause.*ops \(")
+        # Only these stay away: they name files of the machine.
+        local = [o["path"] for o in here if o["local_only"]]
+        self.assertEqual(local, ["/v1/admin/backup"])
+        self.refused(self.at.request("POST", local[0], {"path": self.folder + "/b"}, token=made), 404)
+
     def last_use(self, name):
         listed = json.loads(self.at.client("token", "list", "--json").stdout)
         return next(t["last_used_at"] for t in listed["tokens"] if t["name"] == name)

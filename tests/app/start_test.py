@@ -55,7 +55,7 @@ class StartTest(Case):
     def test_a_second_signal_forces(self):
         daemon = self.daemon(SLOW).start()
         daemon.post("take your time")
-        until(lambda: daemon.operate("GET", "/admin/v1/status").json()["running"])
+        until(lambda: daemon.operate("GET", "/v1/admin/status").json()["running"])
         daemon.process.send_signal(signal.SIGTERM)
         until(lambda: "stopping" in daemon.said())
         self.assertEqual(daemon.stop(), FORCED)
@@ -63,7 +63,7 @@ class StartTest(Case):
     def test_a_turn_that_outlives_the_stop_is_left_to_the_next_start(self):
         daemon = self.daemon(SLOW).start()
         daemon.post("take your time")
-        until(lambda: daemon.operate("GET", "/admin/v1/status").json()["running"])
+        until(lambda: daemon.operate("GET", "/v1/admin/status").json()["running"])
         self.assertEqual(daemon.stop(), FORCED)
         daemon.write_config(LISTEN)  # and an agent that is not slow
         daemon.start()
@@ -73,7 +73,7 @@ class StartTest(Case):
     def test_while_it_stops_requests_are_answered_503(self):
         daemon = self.daemon(SLOW.replace("3s", "20s").replace("1h", "5s")).start()
         daemon.post("take your time")
-        until(lambda: daemon.operate("GET", "/admin/v1/status").json()["running"])
+        until(lambda: daemon.operate("GET", "/v1/admin/status").json()["running"])
         daemon.process.send_signal(signal.SIGTERM)
         until(lambda: "stopping" in daemon.said())
         late = daemon.post("too late")

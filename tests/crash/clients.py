@@ -316,7 +316,7 @@ class World:
 
 
 async def life_of(client, number):
-    answer = await client.request("GET", f"/admin/v1/messages/{number}")
+    answer = await client.request("GET", f"/v1/admin/messages/{number}")
     return answer.json() if answer.status == 200 else None
 
 
