@@ -4,7 +4,9 @@
 #include <array>
 #include <string>
 
+#include "agents/anthropic/anthropic_agent.h"
 #include "agents/echo/echo_agent.h"
+#include "agents/openai/openai_agent.h"
 #include "agents/webhook/webhook_agent.h"
 #include "base/assert.h"
 #include "channels/hook/channel.h"
@@ -67,6 +69,20 @@ MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
   return std::unique_ptr<Agent>(std::move(*made));
 }
 
+ModelSurroundings model_surroundings(Surroundings& around) {
+  return {around.shard, around.metrics, around.log};
+}
+
+MadeAgent make_openai(const config::Instance& instance, Surroundings& around) {
+  return make_openai_agent(instance.name, instance.get<OpenAiOptions>(),
+                           model_surroundings(around));
+}
+
+MadeAgent make_anthropic(const config::Instance& instance, Surroundings& around) {
+  return make_anthropic_agent(instance.name, instance.get<AnthropicOptions>(),
+                              model_surroundings(around));
+}
+
 constexpr std::array kChannels = {
     ChannelKind{"http",
                 [](config::Kinds& kinds) {
@@ -103,6 +119,22 @@ constexpr std::array kAgents = {
               },
               &make_webhook,
               [](const config::Instance& instance) { return instance.get<WebhookOptions>().url; }},
+    AgentKind{
+        "openai",
+        [](config::Kinds& kinds) {
+          kinds.add<OpenAiOptions>(
+              "openai",
+              "A model behind OpenAI's chat completions, or any server that speaks them.");
+        },
+        &make_openai,
+        [](const config::Instance& instance) { return instance.get<OpenAiOptions>().base_url; }},
+    AgentKind{
+        "anthropic",
+        [](config::Kinds& kinds) {
+          kinds.add<AnthropicOptions>("anthropic", "A model behind Anthropic's messages API.");
+        },
+        &make_anthropic,
+        [](const config::Instance& instance) { return instance.get<AnthropicOptions>().base_url; }},
 };
 
 template <class All>
