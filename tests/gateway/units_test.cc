@@ -70,6 +70,16 @@ class FairSlotsTest : public ::testing::Test {
  protected:
   struct Named : FairSlots::Claimant {};
   std::unique_ptr<FairSlots> slots() { return std::make_unique<FairSlots>(options_); }
+  /// first runs, the others wait: only second has to wait until first is done.
+  static void expect_only_second_waits_for_first(FairSlots& fair, Named& first, Named& second,
+                                                 Named& other) {
+    EXPECT_EQ(fair.grant(), &other);
+    EXPECT_EQ(fair.grant(), nullptr);
+    fair.release(first);
+    EXPECT_EQ(fair.grant(), &second);
+    fair.release(second);
+    fair.release(other);
+  }
   CoreOptions options_;
   FairSlots::Agent agent_;
 };
@@ -151,12 +161,7 @@ TEST_F(FairSlotsTest, PersonAtTheirCapIsPassedOverUntilTheyGiveOneBack) {
   ASSERT_TRUE(fair->try_take(first, "a", 1, agent_));
   fair->enqueue(second, "a", 1, agent_);
   fair->enqueue(other, "a", 2, agent_);
-  EXPECT_EQ(fair->grant(), &other);
-  EXPECT_EQ(fair->grant(), nullptr);
-  fair->release(first);
-  EXPECT_EQ(fair->grant(), &second);
-  fair->release(second);
-  fair->release(other);
+  expect_only_second_waits_for_first(*fair, first, second, other);
 }
 
 TEST_F(FairSlotsTest, LanesOfAFullAgentDoNotHoldTheirPersonsOthers) {
@@ -167,12 +172,7 @@ TEST_F(FairSlotsTest, LanesOfAFullAgentDoNotHoldTheirPersonsOthers) {
   ASSERT_TRUE(fair->try_take(first, "a", 1, busy));
   fair->enqueue(second, "a", 1, busy);
   fair->enqueue(other, "a", 1, agent_);
-  EXPECT_EQ(fair->grant(), &other);
-  EXPECT_EQ(fair->grant(), nullptr);
-  fair->release(first);
-  EXPECT_EQ(fair->grant(), &second);
-  fair->release(second);
-  fair->release(other);
+  expect_only_second_waits_for_first(*fair, first, second, other);
 }
 
 TEST_F(FairSlotsTest, EveryAccountMayRunOneHoweverSmallItsShare) {

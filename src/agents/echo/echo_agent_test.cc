@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "config/load.h"
+#include "config/config_fixture.h"
 #include "runtime/task_group.h"
 #include "runtime/wait.h"
 
@@ -269,18 +269,12 @@ TEST_F(PlaygroundTest, WhatIsNoCommandIsEchoed) {
   EXPECT_EQ(plan("!failure").fail, EchoFail::kNone);
 }
 
-class NoSecrets : public config::SecretSource {
- public:
-  std::optional<config::Secret> environment(const std::string&) override { return std::nullopt; }
-  Result<config::Secret> file(const std::string&) override { return Error(ErrorKind::kNotFound); }
-};
-
 TEST(EchoOptionsTest, CanBeWrittenInTheConfiguration) {
   config::Schema schema;
   config::Kinds kinds;
   kinds.add<EchoOptions>("echo", "Says what it was told.");
   schema.instances("agents", "Who answers.", std::move(kinds));
-  NoSecrets secrets;
+  config::example::FakeSecrets secrets;
   const config::Loaded loaded = config::load(
       schema, "[agents.e]\nkind = \"echo\"\ndelay = \"2s\"\nfail = \"hang\"\nfail_times = 1\n",
       "test.toml", secrets);

@@ -4,7 +4,7 @@
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
-#include "config/load.h"
+#include "config/config_fixture.h"
 #include "net/http_server.h"
 #include "net/net_fixture.h"
 
@@ -205,18 +205,12 @@ TEST_F(WebhookAgentTest, RefusesAUrlThatIsNone) {
   });
 }
 
-class NoSecrets : public config::SecretSource {
- public:
-  std::optional<config::Secret> environment(const std::string&) override { return std::nullopt; }
-  Result<config::Secret> file(const std::string&) override { return Error(ErrorKind::kNotFound); }
-};
-
 TEST(WebhookConfigTest, SaysWhatIsWrongWithUrlAndHeaders) {
   config::Schema schema;
   config::Kinds kinds;
   kinds.add<WebhookOptions>("webhook", "Posts turns to a URL.");
   schema.instances("agents", "Who answers.", std::move(kinds));
-  NoSecrets secrets;
+  config::example::FakeSecrets secrets;
   const config::Loaded loaded = config::load(
       schema, "[agents.w]\nkind = \"webhook\"\nurl = \"ftp://x\"\nheaders = [\"Host: y\"]\n",
       "test.toml", secrets);

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "channels/hook/hook_fixture.h"
-#include "config/load.h"
+#include "config/config_fixture.h"
 
 namespace sluice::hook {
 namespace {
@@ -256,18 +256,12 @@ TEST_F(HookChannelTest, RefusesOptionsThatMeanNothing) {
   });
 }
 
-class NoSecrets : public config::SecretSource {
- public:
-  std::optional<config::Secret> environment(const std::string&) override { return std::nullopt; }
-  Result<config::Secret> file(const std::string&) override { return Error(ErrorKind::kNotFound); }
-};
-
 TEST(HookOptionsTest, CanBeWrittenInTheConfiguration) {
   config::Schema schema;
   config::Kinds kinds;
   kinds.add<HookOptions>("hook", "Text in by POST, text out by POST.");
   schema.instances("channels", "Accounts.", std::move(kinds));
-  NoSecrets secrets;
+  config::example::FakeSecrets secrets;
   const config::Loaded loaded =
       config::load(schema,
                    "[channels.desk]\nkind = \"hook\"\nagent = \"echo\"\nmode = \"collect\"\n"
