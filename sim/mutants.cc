@@ -32,6 +32,7 @@ constexpr std::array kMutants = {
     MutantInfo{Mutant::kAttemptsUnbounded, "attempts-unbounded", "C13"},
     MutantInfo{Mutant::kSuspectsTogether, "suspects-together", "C14"},
     MutantInfo{Mutant::kStopForgetsText, "stop-forgets-text", "C16"},
+    MutantInfo{Mutant::kStopInMemory, "stop-in-memory", "C16"},
     MutantInfo{Mutant::kSilentFailure, "silent-failure", "C17"},
     MutantInfo{Mutant::kNoClaim, "no-claim", "C18"},
     MutantInfo{Mutant::kUnknownIsSent, "unknown-is-sent", "C19"},

@@ -116,6 +116,7 @@ struct Outside {
   std::int64_t held_below = 0;  // ids from before the restoration
   bool pruned = false;          // retention ran
   std::map<LaneId, int> retries_granted;
+  std::vector<TurnId> stopped;  // ran when an acknowledged /stop was sent
 
   void saw(const std::string& sentence) { ++situations[sentence]; }
   void violated(std::string sentence, std::string what) {

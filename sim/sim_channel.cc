@@ -27,6 +27,11 @@ Task<void> SimChannel::accept(std::vector<std::size_t> events) {
     body.push_back(outside_.events[i].message);
   }
   const int process = outside_.process;
+  // What a "/stop" among them is about, if it is in this conversation.
+  std::vector<std::size_t> running;
+  for (std::size_t i = 0; i < outside_.calls.size(); ++i) {
+    if (!outside_.calls[i].ended) running.push_back(i);
+  }
   const Result<std::vector<Accepted>> result =
       co_await host_->accept(std::move(body), std::nullopt);
   if (process != outside_.process) co_return;
@@ -58,6 +63,12 @@ Task<void> SimChannel::accept(std::vector<std::size_t> events) {
                                     std::to_string(accepted.id.value));
       } else {
         outside_.saw("C3");
+      }
+    }
+    if (sent.message.text == "/stop" && accepted.verdict == EventVerdict::kNew) {
+      for (const std::size_t i : running) {
+        const AgentCall& call = outside_.calls[i];
+        if (call.lane == accepted.lane && !call.completed) outside_.stopped.push_back(call.turn);
       }
     }
     if (!sent.acknowledged) {

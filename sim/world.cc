@@ -156,6 +156,10 @@ void World::observe_call(const AgentCall& call) {
     return false;
   };
   const bool suspect = call.attempt > 1 && cut_before(call);
+  if (std::find(outside_.stopped.begin(), outside_.stopped.end(), call.turn) !=
+      outside_.stopped.end()) {
+    outside_.violated("C16", "turn " + id(call) + " runs after its /stop was acknowledged");
+  }
   for (const AgentCall& other : outside_.calls) {
     if (other.turn == call.turn && other.attempt == call.attempt) {
       outside_.violated("C11", "agent called twice for turn " + id(call));

@@ -8,6 +8,8 @@
 #include <fmt/core.h>
 
 #include "base/mutant.h"
+#include "base/utf8.h"
+#include "gateway/guarded.h"
 
 namespace sluice {
 namespace {
@@ -152,6 +154,7 @@ void Gateway::recover(Recovered recovered) {
       interrupted_.emplace(lane->account->row.name, std::move(open));
     } else {
       if (state == TurnState::kDropped) open.decision = OpenTurn::Decision::kDrop;
+      if (state == TurnState::kStopped) open.decision = OpenTurn::Decision::kStop;
       // It may wait for another attempt because a crash took the last one.
       open.suspect = state == TurnState::kRetry;
       if (open.suspect) core_.suspects.push_back(lane->id);
@@ -218,8 +221,9 @@ Task<Result<void>> Gateway::register_channel(std::unique_ptr<Channel> channel) {
   account.part_bytes_max = account.channel->info().can.part_bytes_max;
   account.host = std::make_unique<Host>(*this, account);
   account.starting = true;
-  const auto start = co_await run_until(core_.loop, account.channel->start(*account.host),
-                                        MonoTime::max(), &account.cut);
+  const auto start =
+      co_await run_until(core_.loop, guarded("the channel", account.channel->start(*account.host)),
+                         MonoTime::max(), &account.cut);
   const Result<void> started =
       start.ended == Ended::kDone
           ? *start.value
@@ -275,14 +279,8 @@ Task<Result<void>> Gateway::unregister(std::string name) {
   account.stopping = true;
   account.changed.pulse();
   const MonoTime deadline = core_.loop.now() + core_.options.channel_stop_timeout;
-  struct Stop {
-    static Task<bool> channel(Channel* c) {
-      co_await c->stop();
-      co_return true;
-    }
-  };
   const auto stopped =
-      co_await run_until(core_.loop, Stop::channel(account.channel.get()), deadline);
+      co_await run_until(core_.loop, guarded("the channel", account.channel->stop()), deadline);
   while (account.sends_in_flight > 0) {
     const bool changed = co_await account.changed.wait_until(deadline);
     if (changed) continue;
@@ -290,6 +288,10 @@ Task<Result<void>> Gateway::unregister(std::string name) {
     while (account.sends_in_flight > 0) co_await account.changed.wait();
   }
   const bool in_time = stopped.ended == Ended::kDone;
+  if (in_time && !*stopped.value) {
+    core_.log.error("channel_stop_failed",
+                    {{"account", name}, {"error", stopped.value->error().to_string()}});
+  }
   account.channel.reset();
   account.host.reset();
   account.cut.reset();
@@ -315,6 +317,16 @@ Task<Result<Accepted>> Gateway::send_to(std::string channel, OutboundMessage mes
     co_return Error(ErrorKind::kNotFound, "no channel named \"" + channel + "\" is registered");
   }
   if (core_.storage_failed) co_return Error(ErrorKind::kStorageFailed, "the store has failed");
+  for (const std::string* field : {&message.chat, &message.thread, &message.reply_to, &key}) {
+    if (field->size() > core_.options.field_bytes_max || !is_utf8(*field))
+      co_return Error(ErrorKind::kInvalidArgument, "chat, thread, reply_to or key is not usable");
+  }
+  if (message.chat.empty() || message.text.empty() || !is_utf8(message.text))
+    co_return Error(ErrorKind::kInvalidArgument, "chat or text is empty or not UTF-8");
+  if (message.text.size() > core_.options.reply_bytes_max) {
+    co_return Error(ErrorKind::kTooLarge,
+                    fmt::format("text is longer than {} bytes", core_.options.reply_bytes_max));
+  }
   Account& account = *found->second;
   Lane& lane = lanes_.open(account, message.chat, message.thread, ChatKind::kDirect);
   ++lane.users;

@@ -37,6 +37,7 @@ struct Intake::Plan {
   HistoryId last;              // and its last line
   bool withdraw = false;
   TurnId decided;  // the interrupted turn that a /retry or /drop is about
+  TurnId stopped;  // the turn that a /stop is about
 };
 
 Key128 event_key(const HashKey& key, std::string_view account, const InboundMessage& event) {
@@ -445,6 +446,12 @@ void Intake::plan_control(Plan& plan, Command command, Transaction& transaction)
     keyed.then.turns.push_back(turns_.begin_decision(
         *open, command == Command::kRetry ? OpenTurn::Decision::kRun : OpenTurn::Decision::kDrop));
   }
+  if (command == Command::kStop) {
+    if (std::optional<TurnRow> stopped = turns_.begin_stop(lane)) {
+      plan.stopped = stopped->id;
+      keyed.then.turns.push_back(std::move(*stopped));
+    }
+  }
   HistoryRow& answer = core_.add_history(keyed.then, lane, HistoryKind::kAnswer, text);
   answer.message = row.id;
   plan.last = answer.id;
@@ -570,6 +577,7 @@ void Intake::after_commit(Plan& plan, const Receipt::Event& verdict) {
       turns_.stop(lane, StopReason::kNewer);
   }
   if (plan.decided && !is_new) turns_.take_back_decision(lane.id, plan.decided);
+  if (plan.stopped && !is_new) turns_.take_back_stop(lane, plan.stopped);
   if (plan.control && is_new) {
     ++lane.users;
     core_.feeds.grew(lane.id, lane.committed_head);
@@ -599,6 +607,7 @@ void Intake::after_failure(Plan& plan) {
     if (Waiting* target = lanes_.find(lane, plan.target)) target->editing = false;
   }
   if (plan.decided) turns_.take_back_decision(lane.id, plan.decided);
+  if (plan.stopped) turns_.take_back_stop(lane, plan.stopped);
   if (plan.control) core_.head(lane).head = std::min(core_.head(lane).head, plan.before);
   if (plan.queued) {
     lanes_.remove(lane, plan.row->id);

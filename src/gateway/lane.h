@@ -65,6 +65,9 @@ struct RunningTurn {
   std::string request_id;
   std::string session;  // as the agent and the person know it, also when the turn fails
   bool agent_active = false;
+  bool on_disk = false;   // its row is, or has been handed to the store
+  bool stopping = false;  // the acceptance of a /stop for it is being committed
+  bool ending = false;    // its end is being committed
 };
 
 class Lane : public FairSlots::Claimant, public Timer {

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "base/mutant.h"
+#include "gateway/guarded.h"
 #include "gateway/settle.h"
 
 namespace sluice {
@@ -15,14 +16,13 @@ constexpr std::size_t kLoadBatch = 16;
 constexpr std::uint32_t kRefusedNotice = 1'000'000;
 constexpr std::uint32_t kExpiredNotice = 2'000'000;
 
-Task<SendOutcome> guarded(Channel* channel, SendRequest request) {
+/// Whatever a channel throws is an outcome that nobody knows (C19).
+Task<SendOutcome> guarded_send(Channel* channel, SendRequest request) {
   std::string what;
   try {
     co_return co_await channel->send(std::move(request));
-  } catch (const std::exception& e) {
-    what = e.what();
-  } catch (...) {  // whatever a channel throws is an outcome that nobody knows (C19)
-    what = "something that is not a std::exception";
+  } catch (...) {
+    what = words_of_current_exception();
   }
   co_return SendOutcome::of(SendOutcome::What::kUnknown, "the channel threw: " + what);
 }
@@ -283,8 +283,9 @@ Task<SendOutcome> Outbox::send(Lane* lane, bool look_back) {
     SendRequest sending = request(*lane, *lane->out.front().row);
     const MonoTime deadline = core_.loop.now() + core_.options.send_timeout;
     if (look_back) {
-      auto looked = co_await run_until(core_.loop, account.channel->find_sent(std::move(sending)),
-                                       deadline, &account.cut);
+      auto looked = co_await run_until(
+          core_.loop, guarded("the channel", account.channel->find_sent(std::move(sending))),
+          deadline, &account.cut);
       if (looked.ended != Ended::kDone || !*looked.value) {
         outcome = SendOutcome::of(SendOutcome::What::kUnknown, "could not look back");
       } else if (**looked.value) {
@@ -295,12 +296,13 @@ Task<SendOutcome> Outbox::send(Lane* lane, bool look_back) {
     } else {
       if (sending.possible_duplicate) core_.counters.parts_possible_duplicate.add();
       if (mutant(Mutant::kSendTwice)) {
-        auto extra = co_await run_until(core_.loop, guarded(account.channel.get(), sending),
+        auto extra = co_await run_until(core_.loop, guarded_send(account.channel.get(), sending),
                                         deadline, &account.cut);
         (void)extra;
       }
-      auto sent = co_await run_until(core_.loop, guarded(account.channel.get(), std::move(sending)),
-                                     deadline, &account.cut);
+      auto sent =
+          co_await run_until(core_.loop, guarded_send(account.channel.get(), std::move(sending)),
+                             deadline, &account.cut);
       outcome =
           sent.ended == Ended::kDone
               ? std::move(*sent.value)

@@ -69,6 +69,7 @@ enum class TurnState : std::uint8_t {
   kAsking,   // interrupted; the person decides (C13)
   kParked,   // waits for something outside (C15)
   kDropped,  // the person gave it up; its end has yet to be written
+  kStopped,  // the person stopped it; its end has yet to be written
 };
 
 struct TurnRow {

@@ -7,6 +7,7 @@
 #include "base/mutant.h"
 #include "base/utf8.h"
 #include "gateway/classify.h"
+#include "gateway/guarded.h"
 #include "gateway/message_json.h"
 
 namespace sluice {
@@ -15,13 +16,22 @@ namespace {
 // Numbers of a turn's own notices, apart from the parts of its reply and from the outbox's notices.
 constexpr std::uint32_t kEndNotice = 500'000;
 
-/// Takes deltas while they fit; what exceeds the bound stops the turn.
+/// How much of text is whole: up to a code point that has not all come. nullopt: it is not UTF-8.
+std::optional<std::size_t> whole_prefix(std::string_view text) {
+  for (std::size_t cut = 0; cut <= std::min<std::size_t>(3, text.size()); ++cut) {
+    if (is_utf8(text.substr(0, text.size() - cut))) return text.size() - cut;
+  }
+  return std::nullopt;
+}
+
+/// Takes deltas while they fit; what exceeds the bound stops the turn. Readers get whole code
+/// points, and nothing after what is none.
 class BoundedSink : public DeltaSink {
  public:
   BoundedSink(Core& core, Lane& lane, RunningTurn& running)
       : core_(core), lane_(lane), running_(running) {}
   void delta(std::string_view text) override {
-    if (over || text.empty()) return;
+    if (over || garbled_ || text.empty()) return;
     const std::size_t room = core_.options.reply_bytes_max -
                              std::min<std::size_t>(bytes_, core_.options.reply_bytes_max);
     if (text.size() > room) {
@@ -30,7 +40,12 @@ class BoundedSink : public DeltaSink {
       running_.stop.set();
     }
     bytes_ += text.size();
-    core_.feeds.delta(lane_.id, text);
+    rest_.append(text);
+    const std::optional<std::size_t> whole = whole_prefix(rest_);
+    garbled_ = !whole;
+    if (whole.value_or(0) == 0) return;
+    core_.feeds.delta(lane_.id, std::string_view(rest_).substr(0, *whole));
+    rest_.erase(0, *whole);
   }
   bool over = false;
 
@@ -39,18 +54,16 @@ class BoundedSink : public DeltaSink {
   Lane& lane_;
   RunningTurn& running_;
   std::size_t bytes_ = 0;
+  std::string rest_;  // the beginning of a code point
+  bool garbled_ = false;
 };
 
-Task<Result<AgentReply>> guarded(Agent* agent, TurnRequest request, DeltaSink* sink) {
-  std::string what;
-  try {
-    co_return co_await agent->run(std::move(request), *sink);
-  } catch (const std::exception& e) {
-    what = e.what();
-  } catch (...) {  // whatever an agent throws must end as something the person can see (C17)
-    what = "something that is not a std::exception";
-  }
-  co_return Error(ErrorKind::kInternal, "the agent threw: " + what);
+/// A coroutine of its own, so that what run() throws before its first frame is caught too.
+Task<Result<AgentReply>> call(Agent* agent, TurnRequest request, DeltaSink* sink) {
+  co_return co_await agent->run(std::move(request), *sink);
+}
+Task<Result<AgentReply>> guarded_call(Agent* agent, TurnRequest request, DeltaSink* sink) {
+  return guarded("the agent", call(agent, std::move(request), sink));
 }
 
 /// The newest lines that were said, oldest first. Agents don't see what the gateway remarked; its
@@ -83,19 +96,11 @@ class DeafSink : public DeltaSink {
 Task<void> second_call(Agent* agent, TurnRequest request) {
   DeafSink sink;
   request.turn.value += 1'000'000'000;
-  const Result<AgentReply> ignored = co_await guarded(agent, std::move(request), &sink);
+  const Result<AgentReply> ignored = co_await guarded_call(agent, std::move(request), &sink);
   (void)ignored;
 }
 
 }  // namespace
-
-std::string seen_text(std::string_view streamed) {
-  for (std::size_t cut = 0; cut <= std::min<std::size_t>(3, streamed.size()); ++cut) {
-    const std::string_view whole = streamed.substr(0, streamed.size() - cut);
-    if (is_utf8(whole)) return std::string(whole);
-  }
-  return {};
-}
 
 std::string TurnRequest::text() const {
   std::string all;
@@ -142,6 +147,7 @@ void Turns::abandon(Lane& lane) {
 
 void Turns::run_accepted(Lane& lane, std::shared_ptr<const MessageRow> message) {
   lane.running->taken = {lanes_.take(lane, message->id)};
+  lane.running->on_disk = true;
   Messages messages;
   messages.push_back(std::move(message));
   core_.tasks.spawn("turn", run(&lane, std::move(messages), true));
@@ -157,6 +163,8 @@ void Turns::start(Lane& lane) {
     running.row = std::move(open.row);
     running.taken = std::move(open.taken);
     running.suspect = open.suspect;
+    running.on_disk = true;
+    if (running.row.state == TurnState::kStopped) open.decision = OpenTurn::Decision::kStop;
     if (open.decision == OpenTurn::Decision::kStop) {
       open.row = std::move(running.row);
       open.taken = std::move(running.taken);
@@ -208,6 +216,33 @@ bool Turns::stop(Lane& lane, StopReason why) {
   core_.pump(lane);
   if (was_next) lanes_.suspect_done(id);
   return true;
+}
+
+std::optional<TurnRow> Turns::begin_stop(Lane& lane) {
+  if (mutant(Mutant::kStopInMemory)) return std::nullopt;
+  TurnRow row;
+  if (lane.busy) {
+    RunningTurn* running = lane.running.get();
+    if (running == nullptr || !running->on_disk || running->ending || running->stop.is_set())
+      return std::nullopt;
+    running->stopping = true;
+    row = running->row;
+  } else {
+    if (lane.reopened.empty() || lane.reopened.front().decision != OpenTurn::Decision::kRun)
+      return std::nullopt;
+    row = lane.reopened.front().row;
+    lane.reopened.front().row.state = TurnState::kStopped;
+  }
+  row.state = TurnState::kStopped;
+  return row;
+}
+
+void Turns::take_back_stop(Lane& lane, TurnId turn) {
+  if (lane.running != nullptr && lane.running->row.id == turn) lane.running->stopping = false;
+  for (OpenTurn& open : lane.reopened) {
+    if (open.row.id == turn && open.row.state == TurnState::kStopped)
+      open.row.state = TurnState::kRetry;
+  }
 }
 
 void Turns::release(Lane& lane) {
@@ -346,6 +381,7 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
     co_await core_.commit_surely(nullptr, [&running] {
       Transaction t;
       t.changes.turns.push_back(running.row);
+      running.on_disk = true;
       return t;
     });
   }
@@ -413,7 +449,7 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
   const milliseconds limit = std::min(core_.options.turn_timeout, agent.info().timeout);
   running.agent_active = true;
   Outcome<Result<AgentReply>> outcome =
-      co_await run_until(core_.loop, guarded(&agent, std::move(request), &sink),
+      co_await run_until(core_.loop, guarded_call(&agent, std::move(request), &sink),
                          core_.loop.now() + limit, &running.stop);
   running.agent_active = false;
   if (outcome.ended == Ended::kDone && outcome.value->has_value() && !sink.over) {
@@ -442,7 +478,7 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
                      ErrorSource::kPeer);
     co_return ending;
   } else {
-    ending.text = seen_text(core_.feeds.streamed(lane->id));
+    ending.text = std::string(core_.feeds.streamed(lane->id));
     if (mutant(Mutant::kStopForgetsText)) ending.text.clear();
   }
   if (sink.over) {
@@ -472,7 +508,7 @@ Turns::Ending Turns::ending_of(const Error& error, bool attempts_used_up, Lane& 
   ending.meta->error = user.kind;
   ending.meta->session = lane.running->session;
   // What was streamed stays with the person's eyes; the log keeps it too, marked.
-  ending.text = seen_text(core_.feeds.streamed(lane.id));
+  ending.text = std::string(core_.feeds.streamed(lane.id));
   ending.cut = !ending.text.empty();
   if (mutant(Mutant::kSilentFailure)) ending.notice.clear();
   return ending;
@@ -485,15 +521,16 @@ Task<void> Turns::try_again_later(Lane* lane, Error error) {
   const milliseconds backoff(
       std::min<std::int64_t>(doubled, core_.options.retry_backoff_max.count()));
   const milliseconds wait = std::max(backoff, error.retry().delay);
-  running.row.state = TurnState::kRetry;
-  running.row.not_before = core_.now() + wait;
+  // With a /stop on its way to the disk there will be no other attempt.
+  running.row.state = running.stopping ? TurnState::kStopped : TurnState::kRetry;
+  running.row.not_before = running.stopping ? UnixMillis{} : core_.now() + wait;
   const TurnRow row = running.row;
   core_.log.warn("turn_retry", {{"turn", row.id.value},
                                 {"lane", lane->id.value},
                                 {"attempt", row.attempt},
                                 {"wait_ms", wait.count()},
                                 {"error", error.to_string()}});
-  co_await core_.commit_surely(nullptr, [row] {
+  co_await core_.commit_surely(nullptr, [&row] {
     Transaction t;
     t.changes.turns.push_back(row);
     return t;
@@ -586,6 +623,7 @@ Transaction Turns::build_end(Lane& lane, const TurnRow& turn, const Messages& me
 
 Task<void> Turns::finish(Lane* lane, Messages messages, Ending ending) {
   RunningTurn& running = *lane->running;
+  running.ending = true;
   std::vector<PartRow> parts;
   const Messages* all = &messages;
   const Ending* how = &ending;

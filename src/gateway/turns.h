@@ -31,6 +31,12 @@ class Turns {
   /// none. False if there is neither.
   bool stop(Lane& lane, StopReason why);
 
+  /// A /stop is being accepted: the turn's row for that transaction, so that no crash runs it
+  /// again. nullopt if there is nothing to stop, or nothing of it on disk. stop() follows once that
+  /// is committed, take_back_stop() if it fails.
+  std::optional<TurnRow> begin_stop(Lane& lane);
+  void take_back_stop(Lane& lane, TurnId turn);
+
   /// An interrupted turn at start: run again, ask, or fail (C13, C14).
   void recover(Lane& lane, OpenTurn open);
   /// An interrupted turn that the person has been asked about and has not answered; nullptr if
@@ -82,9 +88,5 @@ class Turns {
   Lanes& lanes_;
   Outbox& outbox_;
 };
-
-/// What was seen of a reply, fit for a platform: it may have stopped inside a code point, and
-/// garbage is not kept.
-std::string seen_text(std::string_view streamed);
 
 }  // namespace sluice

@@ -11,7 +11,6 @@
 #include "gateway/turns.h"
 
 namespace sluice {
-// ----------------------------------------------------------------------------------
 
 void Turns::recover(Lane& lane, OpenTurn open) {
   core_.counters.turns_interrupted.add();
@@ -75,7 +74,7 @@ Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, st
   ending.notice = std::move(notice);
   if (outcome == MessageOutcome::kStopped) {
     // What the last attempt showed before it failed is what the person saw (C16).
-    ending.text = seen_text(core_.feeds.streamed(lane->id));
+    ending.text = std::string(core_.feeds.streamed(lane->id));
     ending.cut = !ending.text.empty();
     if (ending.cut) ending.notice.clear();
   }

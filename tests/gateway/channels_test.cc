@@ -326,6 +326,37 @@ TEST_F(ChannelsTest, SendToAnUnknownChannelIsAnErrorAndCounted) {
   EXPECT_EQ(metric("sluice_send_to_unknown_channel_total"), 2);
 }
 
+TEST_F(ChannelsTest, SendToRefusesWhatNoChannelCouldSend) {
+  start();
+  const auto kind_of = [&](OutboundMessage message) {
+    const Result<Accepted> sent = await(gateway().send_to("bot", std::move(message), "k"));
+    return sent ? ErrorKind::kInternal : sent.error().kind();
+  };
+  EXPECT_EQ(kind_of({"", "", "x", ""}), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(kind_of({"c", "", "", ""}), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(kind_of({"c", "", "\xff", ""}), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(kind_of({"c", std::string(1'025, 't'), "x", ""}), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(kind_of({"c", "", std::string((1 << 20) + 1, 'x'), ""}), ErrorKind::kTooLarge);
+  EXPECT_THAT(bot().tries, IsEmpty());
+}
+
+TEST_F(ChannelsTest, ChannelThatThrowsWhenItStartsIsRefusedWithItsWords) {
+  bot().start_throws = true;
+  open();
+  const Result<void> registered = connect("bot");
+  ASSERT_FALSE(registered);
+  EXPECT_THAT(registered.error().to_string(), ::testing::HasSubstr("a bug at the start"));
+  bot().start_throws = false;
+  EXPECT_TRUE(connect("bot"));
+}
+
+TEST_F(ChannelsTest, ChannelThatThrowsWhenItStopsIsGoneAllTheSame) {
+  bot().stop_throws = true;
+  start();
+  disconnect("bot");
+  EXPECT_EQ(bot().live, 0);
+}
+
 TEST_F(ChannelsTest, SendToSplitsWhatIsTooLongForOnePart) {
   bot().info.can.part_bytes_max = 100;
   start();

@@ -152,6 +152,14 @@ TEST_F(DeliveryTest, PartNotFoundOnThePlatformIsSentOnceMoreLabelled) {
   EXPECT_THAT(bot().taken(), ElementsAre(std::string(kLabel) + "re hello"));
 }
 
+TEST_F(DeliveryTest, LookBackThatThrowsEndsInOneMoreLabelledSend) {
+  bot().info.can.can_look_back = true;
+  bot().find_throws = true;
+  crash_while_sending();
+  run_until_rest();
+  EXPECT_THAT(bot().taken(), ElementsAre(std::string(kLabel) + "re hello"));
+}
+
 TEST_F(DeliveryTest, PlainChannelSendsOnceMoreLabelled) {
   crash_while_sending();
   run_until_rest();

@@ -36,6 +36,9 @@ struct Platform {
   milliseconds takes{0};  // a send
   bool hangs = false;     // sends get no answer
   bool throws = false;    // sends throw
+  bool start_throws = false;
+  bool stop_throws = false;
+  bool find_throws = false;
   bool throws_a_number = false;
   bool stop_hangs = false;  // the channel does not heed stop()
   bool finds = false;       // looking back finds every part
@@ -74,6 +77,7 @@ class ScriptedChannel : public Channel {
   Task<Result<void>> start(ChannelHost& host) override {
     host_ = &host;
     ++platform_.starts;
+    if (platform_.start_throws) throw std::runtime_error("a bug at the start");
     if (!platform_.events_at_start.empty()) {
       std::vector<InboundMessage> events = std::exchange(platform_.events_at_start, {});
       platform_.accepted_at_start = co_await host.accept(std::move(events), std::nullopt);
@@ -83,6 +87,7 @@ class ScriptedChannel : public Channel {
     co_return Result<void>();
   }
   Task<void> stop() override {
+    if (platform_.stop_throws) throw std::runtime_error("a bug at the end");
     if (!platform_.stop_hangs) co_return;
     Event never(loop_);
     co_await never.wait();
@@ -107,6 +112,7 @@ class ScriptedChannel : public Channel {
   }
   Task<Result<std::optional<std::string>>> find_sent(SendRequest request) override {
     platform_.looked_for.push_back(request.part);
+    if (platform_.find_throws) throw std::runtime_error("a bug when it looks back");
     if (platform_.finds) co_return std::optional<std::string>("found");
     co_return std::optional<std::string>();
   }

@@ -146,6 +146,17 @@ TEST_F(TurnsTest, GarbageThatWasStreamedReachesNeitherThePlatformNorTheLog) {
   EXPECT_EQ(outcome(asked.id), MessageOutcome::kStopped);
 }
 
+TEST_F(TurnsTest, ReadersGetWholeCodePointsAndNothingAfterGarbage) {
+  agent_does([](const TurnRequest&) { return Act::hang({"a\xc3", "\xa4", "b\xff", "c"}); });
+  start();
+  const Accepted asked = say("c", "hello");
+  const auto reader = host("bot").feeds().subscribe(asked.lane);
+  const std::optional<FeedEvent> event = await(reader->next(loop().now() + seconds(1)));
+  ASSERT_TRUE(event);
+  ASSERT_TRUE(std::holds_alternative<FeedDelta>(*event));
+  EXPECT_EQ(std::get<FeedDelta>(*event).text, "aäb");
+}
+
 TEST_F(TurnsTest, GarbageStreamedBeforeAFailureReachesNeitherThePlatformNorTheLog) {
   agent_does([](const TurnRequest&) { return Act::hang({"fine \xc3"}); });
   start();
@@ -302,6 +313,42 @@ TEST_F(TurnsTest, StopEndsATurnThatWaitsForItsNextAttempt) {
   advance(seconds(1));
   say("c", "/stop");
   advance(std::chrono::minutes(11));
+  EXPECT_THAT(agents_.calls, SizeIs(1));
+  EXPECT_EQ(outcome(asked.id), MessageOutcome::kStopped);
+}
+
+TEST_F(TurnsTest, AcknowledgedStopOutlivesACrashBeforeTheTurnsEnd) {
+  agent_does([](const TurnRequest&) { return Act::hang({"words"}); });
+  start();
+  const Accepted asked = say("c", "hello");
+  hold_store_ = true;
+  const Posted stop = post(message("c", "/stop"));
+  run_until_idle();
+  store().write(1);
+  store().tell_one();
+  run_until_idle();
+  ASSERT_TRUE(*stop && **stop);
+  ASSERT_EQ(store().queued(), 2u) << "the turn's end and the answer's claim";
+  hold_store_ = false;
+  restart();
+  run_until_rest();
+  EXPECT_THAT(agents_.calls, SizeIs(1));
+  EXPECT_EQ(outcome(asked.id), MessageOutcome::kStopped);
+}
+
+TEST_F(TurnsTest, StopThatIsBeingCommittedAllowsNoOtherAttempt) {
+  agent_does([](const TurnRequest&) {
+    return Act::fails(ErrorKind::kUnavailable, Retry::after(seconds(10)));
+  });
+  start();
+  const Accepted asked = say("c", "hello");
+  hold_store_ = true;
+  const Posted stop = post(message("c", "/stop"));
+  clock_.mono = clock_.mono + seconds(20);
+  loop().timers().advance(clock_.mono);
+  run_until_idle();
+  hold_store_ = false;
+  run_until_rest();
   EXPECT_THAT(agents_.calls, SizeIs(1));
   EXPECT_EQ(outcome(asked.id), MessageOutcome::kStopped);
 }
