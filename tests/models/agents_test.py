@@ -47,7 +47,7 @@ def configuration(mock):
         made = re.sub(r"(?m)^\[channels.cli\]\nagent = .*\n", "", made)
         made = made.replace("kind = \"%s\"\n" % kind, """kind = "%s"
             base_url = "%s"
-            first_token_timeout = "1s"
+            first_token_timeout = "2s"
             gap_timeout = "1s"
             """ % (kind, base), 1)
         text += made + """

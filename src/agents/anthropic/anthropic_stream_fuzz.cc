@@ -1,40 +1,6 @@
-// Whatever the bytes: no crash, the text is UTF-8 and only grows, the tools are bounded, and pieces
-// cut elsewhere tell the same.
-#include <cstdlib>
-
 #include "agents/anthropic/anthropic_stream.h"
-#include "base/utf8.h"
-
-namespace {
-
-sluice::ModelStream decode(std::string_view bytes, std::size_t cut) {
-  sluice::AnthropicDecoder decoder;
-  sluice::ModelStream stream;
-  sluice::net::SseParser parser(4096);
-  for (const std::string_view piece : {bytes.substr(0, cut), bytes.substr(cut)}) {
-    std::vector<sluice::net::SseEvent> events;
-    const bool parsed = parser.put(piece, events).has_value();
-    for (const sluice::net::SseEvent& event : events) {
-      const std::size_t before = stream.text.size();
-      if (!decoder.take(event, stream) || stream.ended) return stream;
-      if (stream.text.size() < before) std::abort();
-    }
-    if (!parsed) return stream;
-  }
-  return stream;
-}
-
-}  // namespace
+#include "agents/model/stream_fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const sluice::ModelStream whole = decode(bytes, bytes.size());
-  const sluice::ModelStream pieces = decode(bytes, data[0] % (bytes.size() + 1));
-  if (!sluice::is_utf8(whole.text)) std::abort();
-  if (whole.tools.size() > sluice::ModelStream::kToolsMax) std::abort();
-  if (!sluice::is_utf8(notice_of(whole))) std::abort();
-  if (whole.text != pieces.text || whole.finish != pieces.finish) std::abort();
-  if (whole.ended != pieces.ended || whole.tools != pieces.tools) std::abort();
-  return 0;
+  return sluice::model_test::fuzz_stream<sluice::AnthropicDecoder>(data, size);
 }

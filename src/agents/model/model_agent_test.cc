@@ -4,6 +4,7 @@
 
 #include "agents/model/model_error.h"
 #include "agents/model/model_fixture.h"
+#include "runtime/wait.h"
 
 namespace sluice {
 namespace {
@@ -202,7 +203,7 @@ TEST_F(ModelAgentTest, AHeadIsNoToken) {
     socket.read_all();
   });
   ModelOptions options;
-  options.first_token_timeout = milliseconds(50);
+  options.first_token_timeout = milliseconds(300);
   use(model.url(), options);
   const Error error = failure();
   EXPECT_EQ(error.kind(), ErrorKind::kTimeout);
@@ -243,7 +244,7 @@ TEST_F(ModelAgentTest, AModelThatThinksForEverMeetsTheTotal) {
     }
   });
   ModelOptions options;
-  options.timeout = milliseconds(100);
+  options.timeout = milliseconds(300);
   use(model.url(), options);
   const Error error = failure();
   EXPECT_EQ(error.kind(), ErrorKind::kTimeout);
@@ -376,6 +377,22 @@ TEST_F(ModelAgentTest, AHandshakeThatHangsMeetsTheTimeToConnect) {
   const Error error = failure();
   EXPECT_EQ(error.kind(), ErrorKind::kUnavailable);
   EXPECT_TRUE(error.retry().allowed());
+}
+
+TEST_F(ModelAgentTest, AStoppedCallClosesItsConnection) {
+  std::promise<void> closed;
+  Model model([&](RawSocket& socket) {
+    socket.send(kStreamHead + chunk(kHi));
+    socket.read_all();
+    closed.set_value();
+  });
+  use(model.url());
+  const auto outcome = thread_.await<Outcome<Result<AgentReply>>>([this] {
+    const MonoTime soon = thread_.shard().now() + milliseconds(100);
+    return run_until(thread_.shard(), agent_->run(turn(), sink_), soon);
+  });
+  EXPECT_EQ(outcome.ended, Ended::kDeadline);
+  closed.get_future().wait();
 }
 
 TEST_F(ModelAgentTest, CountsTokensAndTellsTheTimeToTheFirst) {
