@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "auth/credentials.h"
+#include "channels/http/page.h"
 #include "channels/http/render.h"
+#include "text/markdown.h"
 
 namespace sluice::app {
 namespace {
@@ -131,8 +133,15 @@ Task<void> Front::login(net::HttpExchange& exchange) {
     co_return;
   }
   parts_.log.info("signed_in", {{"person", holder->person}, {"peer", exchange.request().peer}});
+  // A page that goes on by itself, not a redirect: behind a link of another site a redirect would
+  // arrive without the cookie, because it is SameSite=Strict.
   net::HttpResponse response = net::HttpResponse::text(
-      200, fmt::format("This browser is signed in as {}.\n", holder->person));
+      200, fmt::format("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
+                       "<meta http-equiv=\"refresh\" content=\"0; url=/\"><title>Sluice</title>"
+                       "<p>This browser is signed in as {}. <a href=\"/\">Go on</a></p></html>\n",
+                       text::escape_html(holder->person)));
+  response.headers.set("Content-Type", "text/html; charset=utf-8");
+  response.headers.set("Content-Security-Policy", http::kContentSecurityPolicy);
   response.headers.add("Set-Cookie", auth::set_session_cookie(*cookie, tls));
   exchange.respond(uncached(std::move(response)));
 }

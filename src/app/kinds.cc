@@ -10,6 +10,7 @@
 #include "agents/webhook/webhook_agent.h"
 #include "base/assert.h"
 #include "channels/hook/channel.h"
+#include "channels/http/page.h"
 
 namespace sluice::app {
 namespace {
@@ -39,6 +40,8 @@ MadeChannel make_face(const config::Instance& instance, const AccountOptions& ac
 
 MadeChannel make_http(const config::Instance& instance, const AccountOptions& account,
                       Surroundings& around) {
+  // The page speaks to the built-in account.
+  if (instance.name == instance.kind) http::mount_page(around.router);
   return make_face(instance, account, around.router, around.callers, around);
 }
 

@@ -36,6 +36,8 @@ void append_part(std::string& out, const MessageLife::Part& part) {
                  part.row.id.value, part.row.n, sluice::to_string(part.row.kind), part.row.tries);
   append_time(out, "committed_at", part.row.committed_at);
   append_time(out, "claimed_at", part.row.claimed_at);
+  // An earlier send of it may have arrived (C19).
+  if (part.row.duplicate) out += ",\"possible_duplicate\":true";
   append_text(out, "status",
               part.settled               ? sluice::to_string(part.settled->outcome)
               : part.row.claimed_by != 0 ? "sending"
