@@ -165,19 +165,9 @@ Task<bool> HttpConnection::serve_request() {
   body_in_ = body_out_ = 0;
   chunked_ = false;
   ++server_.stats.requests;
-  HttpParser parser = HttpParser::for_request(server_.options.limits);
-  const bool got_head = co_await read_head(&parser);
-  if (!got_head) co_return false;
-
   HttpExchange exchange(*this, server_.shard);
-  keep_alive_ = parser.keep_alive();
-  exchange.request_ = std::move(parser.request());
-  const bool passed = co_await pass_gate(&parser, &exchange);
-  if (!passed) co_return keep_alive_;
-  if (parser.expects_body()) {
-    const bool got_body = co_await read_body(&parser, &exchange);
-    if (!got_body) co_return false;
-  }
+  const Received received = co_await receive(&exchange);
+  if (received != Received::kWhole) co_return received == Received::kAnswered;
   ++server_.stats.running;
   struct Leave {
     std::size_t& running;
@@ -185,6 +175,21 @@ Task<bool> HttpConnection::serve_request() {
   } leave{server_.stats.running};
   const bool delivered = co_await run_exchange(&exchange);
   co_return delivered&& keep_alive_;
+}
+
+/// A coroutine of its own, not part of serve_request's frame: an exchange may last for hours, and
+/// its parser should not.
+Task<HttpConnection::Received> HttpConnection::receive(HttpExchange* exchange) {
+  HttpParser parser = HttpParser::for_request(server_.options.limits);
+  const bool got_head = co_await read_head(&parser);
+  if (!got_head) co_return Received::kBroken;
+  keep_alive_ = parser.keep_alive();
+  exchange->request_ = std::move(parser.request());
+  const bool passed = co_await pass_gate(&parser, exchange);
+  if (!passed) co_return keep_alive_ ? Received::kAnswered : Received::kBroken;
+  if (!parser.expects_body()) co_return Received::kWhole;
+  const bool got_body = co_await read_body(&parser, exchange);
+  co_return got_body ? Received::kWhole : Received::kBroken;
 }
 
 Task<bool> HttpConnection::read_head(HttpParser* parser) {

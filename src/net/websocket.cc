@@ -1,6 +1,7 @@
 #include "net/websocket.h"
 
-#include <boost/beast/core/flat_buffer.hpp>
+#include <array>
+
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -16,7 +17,9 @@ namespace ws = boost::beast::websocket;
 using Code = WsLayer::ErrorCode;
 using Stream = ws::stream<WsLayer, false>;  // false: without permessage-deflate
 
-constexpr std::size_t kReasonBytes = 123;  // RFC 6455 5.5: a control frame has at most 125
+constexpr std::size_t kFirstBytes = 64;       // read into while nothing comes: an idle one is cheap
+constexpr std::size_t kMoreBytes = 4 * 1024;  // and, once something has, at once
+constexpr std::size_t kReasonBytes = 123;     // RFC 6455 5.5: a control frame has at most 125
 
 Error gone(const std::string& why) {
   return Error(ErrorKind::kUnavailable, why, ErrorSource::kPeer);
@@ -34,12 +37,12 @@ Error read_error(Code ec) {
   return gone(ec.message());
 }
 
-/// What one of Beast's operations came to. Shared with its handler, which may be called, with
-/// nobody left to hear it, after the socket has gone.
+/// What one of Beast's operations came to.
 struct Signal {
   explicit Signal(Loop& loop) : event(loop) {}
   Event event;
   Code ec;
+  std::size_t bytes = 0;
   bool running = false;
 
   void begin() {
@@ -47,14 +50,28 @@ struct Signal {
     running = true;
     event.reset();
   }
-  static auto handler(const std::shared_ptr<Signal>& signal) {
-    return [signal](Code ec, auto...) {
-      signal->ec = ec;
-      signal->running = false;
-      signal->event.set();
-    };
+  void end(Code code, std::size_t count) {
+    ec = code;
+    bytes = count;
+    running = false;
+    event.set();
   }
 };
+
+/// Shared with the handlers, which may be called, with nobody left to hear them, after the socket
+/// has gone.
+struct Signals {
+  explicit Signals(Loop& loop) : read(loop), write(loop), ping(loop), closed(loop) {}
+  Signal read;
+  Signal write;
+  Signal ping;
+  Signal closed;
+};
+
+/// A handler that ends one of them.
+auto ends(const std::shared_ptr<Signals>& signals, Signal Signals::* which) {
+  return [signals, which](Code ec, std::size_t bytes = 0) { ((*signals).*which).end(ec, bytes); };
+}
 
 }  // namespace
 
@@ -88,7 +105,11 @@ Task<WsLayer::ErrorCode> WsLayer::read_some(std::size_t* bytes) {
     }
     if (io.status == Transport::Status::kEof) co_return boost::asio::error::eof;
     if (io.status == Transport::Status::kFailed) co_return boost::asio::error::connection_reset;
-    co_await wait(io.side, MonoTime::max());
+    if (transport_.is_tls()) {
+      co_await wait(io.side, MonoTime::max());
+    } else {  // one frame less while nothing comes
+      co_await transport_.watch().wait(io.side, MonoTime::max());
+    }
   }
 }
 
@@ -133,11 +154,7 @@ struct WebSocket::Impl {
       : shard(s),
         options(o),
         stream(s, transport, std::move(already_read), o.stall_timeout),
-        message(o.message_bytes_max),
-        read(std::make_shared<Signal>(s)),
-        write(std::make_shared<Signal>(s)),
-        ping(std::make_shared<Signal>(s)),
-        closed(std::make_shared<Signal>(s)),
+        signals(std::make_shared<Signals>(s)),
         write_turn(s, 1) {
     stream.read_message_max(o.message_bytes_max);
     stream.auto_fragment(false);
@@ -148,12 +165,11 @@ struct WebSocket::Impl {
   Shard& shard;
   const WebSocketOptions options;
   Stream stream;
-  beast::flat_buffer message;
-  std::string out;  // what is being written; Beast points into it
-  std::shared_ptr<Signal> read;
-  std::shared_ptr<Signal> write;
-  std::shared_ptr<Signal> ping;
-  std::shared_ptr<Signal> closed;
+  std::string message;                  // what has come of the one that is being read
+  std::array<char, kFirstBytes> first;  // where it begins
+  bool at_first = true;                 // the read under way goes there
+  std::string out;                      // what is being written; Beast points into it
+  const std::shared_ptr<Signals> signals;
   Semaphore write_turn;
   bool failed = false;
   bool closing = false;
@@ -173,49 +189,86 @@ Task<Result<std::unique_ptr<WebSocket>>> WebSocket::accept(Shard* shard, Transpo
   for (std::size_t i = 0; i < request->headers.size(); ++i) {
     upgrade.insert(request->headers.name_at(i), request->headers.value_at(i));
   }
-  impl->write->begin();
-  impl->stream.async_accept(upgrade, Signal::handler(impl->write));
-  co_await impl->write->event.wait();  // bounded by the stall timeout
-  if (impl->write->ec) co_return gone("upgrade: " + impl->write->ec.message());
+  impl->signals->write.begin();
+  impl->stream.async_accept(upgrade, ends(impl->signals, &Signals::write));
+  co_await impl->signals->write.event.wait();  // bounded by the stall timeout
+  if (impl->signals->write.ec) co_return gone("upgrade: " + impl->signals->write.ec.message());
   co_return std::unique_ptr<WebSocket>(new WebSocket(std::move(impl)));
+}
+
+void WebSocket::start_read() {
+  Impl& self = *impl_;
+  self.signals->read.begin();
+  self.at_first = self.message.empty();
+  if (self.at_first) {
+    self.stream.async_read_some(boost::asio::buffer(self.first),
+                                ends(self.signals, &Signals::read));
+    return;
+  }
+  const std::size_t filled = self.message.size();
+  self.message.resize(filled + kMoreBytes);
+  self.stream.async_read_some(boost::asio::buffer(self.message.data() + filled, kMoreBytes),
+                              ends(self.signals, &Signals::read));
+}
+
+/// Takes what the read brought. A message, once it is whole; how it failed.
+Result<std::optional<std::string>> WebSocket::end_read() {
+  Impl& self = *impl_;
+  self.signals->read.event.reset();
+  if (self.at_first) {
+    self.message.assign(self.first.data(), self.signals->read.bytes);
+  } else {
+    self.message.resize(self.message.size() - kMoreBytes + self.signals->read.bytes);
+  }
+  if (self.signals->read.ec) {
+    self.failed = true;
+    return read_error(self.signals->read.ec);
+  }
+  if (!self.stream.is_message_done()) return std::optional<std::string>();
+  return std::optional<std::string>(std::exchange(self.message, {}));
+}
+
+/// Waits for the read under way, and pings meanwhile. False if nothing was heard for too long.
+Task<bool> WebSocket::hear() {
+  Impl& self = *impl_;
+  MonoTime next_ping = self.shard.now() + self.options.ping_after;
+  for (;;) {
+    const bool came = co_await self.signals->read.event.wait_until(next_ping);
+    if (came) co_return true;
+    const MonoTime now = self.shard.now();
+    const Duration silence = now - self.stream.next_layer().last_heard();
+    if (silence >= self.options.silence_max) co_return false;
+    if (silence >= self.options.ping_after && !self.signals->ping.running) {
+      self.signals->ping.begin();
+      self.stream.async_ping({}, ends(self.signals, &Signals::ping));
+    }
+    next_ping = now + self.options.ping_after / 2;
+  }
+}
+
+Task<Result<std::string>> WebSocket::refuse_binary() {
+  co_await close(WsClose::kUnsupportedData, "text only");
+  co_return Error(ErrorKind::kUnsupported, "a binary message", ErrorSource::kPeer);
 }
 
 Task<Result<std::string>> WebSocket::read() {
   Impl& self = *impl_;
-  if (self.failed || self.closing) co_return gone("closed");
-  if (!self.read->running && !self.read->event.is_set()) {
-    self.read->begin();
-    self.stream.async_read(self.message, Signal::handler(self.read));
-  }
-  MonoTime next_ping = self.shard.now() + self.options.ping_after;
   for (;;) {
-    const bool came = co_await self.read->event.wait_until(next_ping);
-    if (came) break;
-    const MonoTime now = self.shard.now();
-    const MonoTime heard = self.stream.next_layer().last_heard();
-    if (now - heard >= self.options.silence_max) {
+    if (self.failed || self.closing) co_return gone("closed");
+    // One that was cancelled left its read under way.
+    if (!self.signals->read.running && !self.signals->read.event.is_set()) start_read();
+    const bool heard = co_await hear();
+    if (!heard) {
       self.failed = true;
       co_return Error(ErrorKind::kTimeout, "the peer is silent", ErrorSource::kPeer);
     }
-    if (now - heard >= self.options.ping_after && !self.ping->running) {
-      self.ping->begin();
-      self.stream.async_ping({}, Signal::handler(self.ping));
-    }
-    next_ping = now + self.options.ping_after / 2;
+    Result<std::optional<std::string>> message = end_read();
+    if (!message) co_return message.error();
+    if (!*message) continue;
+    if (self.stream.got_text()) co_return **std::move(message);
+    break;
   }
-  self.read->event.reset();
-  if (self.read->ec) {
-    self.failed = true;
-    co_return read_error(self.read->ec);
-  }
-  if (!self.stream.got_text()) {
-    co_await close(WsClose::kUnsupportedData, "text only");
-    co_return Error(ErrorKind::kUnsupported, "a binary message", ErrorSource::kPeer);
-  }
-  std::string text(static_cast<const char*>(self.message.data().data()), self.message.size());
-  self.message.consume(self.message.size());
-  self.message.shrink_to_fit();
-  co_return text;
+  co_return co_await refuse_binary();
 }
 
 Task<Result<void>> WebSocket::write(std::string text) {
@@ -228,20 +281,20 @@ Task<Result<void>> WebSocket::write(std::string text) {
   co_await self.write_turn.acquire();
   const Turn turn(self.write_turn);
   // A writer that was cancelled leaves its message on its way.
-  if (self.write->running) co_await self.write->event.wait();
+  if (self.signals->write.running) co_await self.signals->write.event.wait();
   if (self.failed || self.closing) co_return gone("closed");
   self.out = std::move(text);
-  self.write->begin();
+  self.signals->write.begin();
   self.stream.text(true);
-  self.stream.async_write(boost::asio::buffer(self.out), Signal::handler(self.write));
-  co_await self.write->event.wait();
+  self.stream.async_write(boost::asio::buffer(self.out), ends(self.signals, &Signals::write));
+  co_await self.signals->write.event.wait();
   std::string().swap(self.out);
-  if (!self.write->ec) co_return Result<void>();
+  if (!self.signals->write.ec) co_return Result<void>();
   self.failed = true;
-  if (self.write->ec == beast::error::timeout) {
+  if (self.signals->write.ec == beast::error::timeout) {
     co_return Error(ErrorKind::kTimeout, "the peer does not read", ErrorSource::kPeer);
   }
-  co_return gone(self.write->ec.message());
+  co_return gone(self.signals->write.ec.message());
 }
 
 Task<void> WebSocket::close(WsClose code, std::string reason) {
@@ -249,9 +302,9 @@ Task<void> WebSocket::close(WsClose code, std::string reason) {
   if (self.failed || std::exchange(self.closing, true)) co_return;
   reason.resize(std::min(reason.size(), kReasonBytes));
   const ws::close_reason why(static_cast<ws::close_code>(code), reason);
-  self.closed->begin();
-  self.stream.async_close(why, Signal::handler(self.closed));
-  co_await self.closed->event.wait_until(self.shard.now() + self.options.close_timeout);
+  self.signals->closed.begin();
+  self.stream.async_close(why, ends(self.signals, &Signals::closed));
+  co_await self.signals->closed.event.wait_until(self.shard.now() + self.options.close_timeout);
 }
 
 std::optional<HttpResponse> websocket_refusal(const HttpRequest& request) {

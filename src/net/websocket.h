@@ -6,8 +6,8 @@
 // number write. Somebody must always be reading: pings, pongs and the peer's close are only seen
 // then. Destroying it cuts the connection off.
 //
-// Memory of an idle one: about 4 KiB of Beast's state; buffers for messages exist only while
-// messages do.
+// An idle one costs about 3 KiB of Beast's state and 2 KiB of ours; buffers for messages exist only
+// while messages do.
 
 #include <chrono>
 #include <cstdint>
@@ -69,17 +69,21 @@ class WebSocket {
 
   /// Says goodbye and waits for the answer, at most close_timeout. Later calls do nothing. Not
   /// while another task reads. The reason has at most 123 bytes; it is for people.
-  Task<void> close(WsClose code, std::string reason);
+  [[gnu::noinline]] Task<void> close(WsClose code, std::string reason);
 
  private:
   friend class HttpExchange;
   struct Impl;
+  void start_read();
+  Result<std::optional<std::string>> end_read();
+  // Kept out of each other's frames: thousands of sockets wait in hear().
+  [[gnu::noinline]] Task<bool> hear();
+  [[gnu::noinline]] Task<Result<std::string>> refuse_binary();
   explicit WebSocket(std::unique_ptr<Impl> impl);
   /// already_read: what came behind the request's head. Sends 101. kUnavailable, kTimeout.
-  static Task<Result<std::unique_ptr<WebSocket>>> accept(Shard* shard, Transport* transport,
-                                                         const HttpRequest* request,
-                                                         std::string already_read,
-                                                         WebSocketOptions options);
+  [[gnu::noinline]] static Task<Result<std::unique_ptr<WebSocket>>> accept(
+      Shard* shard, Transport* transport, const HttpRequest* request, std::string already_read,
+      WebSocketOptions options);
   std::unique_ptr<Impl> impl_;
 };
 
