@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/init.h"
 #include "app/process.h"
 #include "app/run.h"
 #include "app/settings.h"
@@ -27,11 +28,38 @@ struct Given {
   bool deep = false;
   bool json = false;
   bool replace = false;
+  InitOptions init;
 };
 
 void add_paths(CLI::App* command, Given& given) {
   command->add_option("--config", given.paths.config, "the configuration file");
   command->add_option("--data", given.paths.data, "the data directory");
+}
+
+CLI::App* add_init(CLI::App& root, Given& given) {
+  CLI::App* command =
+      root.add_subcommand("init", "Connect an agent: ask what, try it, write the configuration");
+  add_paths(command, given);
+  InitOptions& init = given.init;
+  command->add_option("--agent", init.agent, "what answers; nothing more is asked then")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"echo", "openai", "anthropic"}));
+  command->add_option("--base-url", init.base_url, "where its API is")->type_name("URL");
+  command->add_option("--model", init.model, "the model's name")->type_name("NAME");
+  CLI::Option* variable =
+      command->add_option("--key-env", init.key_env, "the environment variable with the key")
+          ->type_name("NAME");
+  command->add_option("--key-file", init.key_file, "the file with the key")
+      ->type_name("FILE")
+      ->excludes(variable);
+  command->add_option("--port", init.ports, "where to look for model servers on this machine")
+      ->type_name("PORT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_flag("--no-check", init.no_check, "write it without asking the model");
+  command->add_flag("--yes", init.yes, "ask nothing: echo, unless options say otherwise");
+  command->add_flag("--if-new", init.if_new, "do nothing where there is a configuration");
+  return command;
 }
 
 /// A client command as a subcommand, with what CLI11 reads into.
@@ -128,6 +156,7 @@ int main(int argc, char** argv) {
 
   CLI::App* run_command = app.add_subcommand("run", "Run the gateway");
   add_paths(run_command, given);
+  CLI::App* init_command = add_init(app, given);
   CLI::App* check_command = app.add_subcommand("check-config", "Say all that is wrong with a file");
   check_command->add_option("FILE", given.file, "the configuration file");
   check_command->add_flag("--reference", given.reference, "print docs/configuration.md instead");
@@ -155,6 +184,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? kExitClean : kExitUsage;
   }
   if (run_command->parsed()) return run(schema, given.paths);
+  if (init_command->parsed()) return init(schema, given.paths, given.init);
   if (check_command->parsed()) return check(schema, given);
   if (doctor_command->parsed()) return doctor(schema, given.paths, given.deep, given.json);
   if (restore_command->parsed()) return restore(schema, given.paths, given.file, given.replace);
