@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "channels/hook/channel.h"
 #include "channels/http/page.h"
+#include "channels/openai/channel.h"
 
 namespace sluice::app {
 namespace {
@@ -48,6 +49,35 @@ MadeChannel make_http(const config::Instance& instance, const AccountOptions& ac
 MadeChannel make_cli(const config::Instance& instance, const AccountOptions& account,
                      Surroundings& around) {
   return make_face(instance, account, around.control_router, around.local_callers, around);
+}
+
+/// Callers of the TCP listener, as the OpenAI face knows them: by token only, because a browser's
+/// cookie is for the page.
+class OpenAiCallers : public openai::Callers {
+ public:
+  explicit OpenAiCallers(http::Authenticator& callers) : callers_(callers) {}
+  Result<openai::Caller> identify(const net::HttpRequest& request) override {
+    if (!request.headers.contains("authorization")) {
+      return Error(ErrorKind::kUnauthenticated, "a token is needed: Authorization: Bearer <token>",
+                   ErrorSource::kPeer);
+    }
+    const Result<http::Caller> caller = callers_.identify(request);
+    if (!caller) return caller.error();
+    return openai::Caller{caller->person, caller->names_senders};
+  }
+
+ private:
+  http::Authenticator& callers_;
+};
+
+MadeChannel make_openai_face(const config::Instance& instance, const AccountOptions& account,
+                             Surroundings& around) {
+  openai::OpenAiFaceOptions options = instance.get<openai::OpenAiFaceOptions>();
+  static_cast<AccountOptions&>(options) = account;
+  auto mount = openai::OpenAiMount::add_to(
+      around.router, std::make_unique<OpenAiCallers>(around.callers), prefix_of(instance));
+  return std::unique_ptr<Channel>(std::make_unique<openai::OpenAiChannel>(
+      instance.name, std::move(options), std::move(mount), around.metrics));
 }
 
 MadeChannel make_hook(const config::Instance& instance, const AccountOptions& account,
@@ -105,6 +135,13 @@ constexpr std::array kChannels = {
                       "hook", "Messages in by POST, answers out by POST to a callback URL.");
                 },
                 &account_options<hook::HookOptions>, &make_hook},
+    ChannelKind{"openai",
+                [](config::Kinds& kinds) {
+                  kinds.add<openai::OpenAiFaceOptions>(
+                      "openai",
+                      "For clients of OpenAI's API: /v1/chat/completions, answered by an agent.");
+                },
+                &account_options<openai::OpenAiFaceOptions>, &make_openai_face},
 };
 
 constexpr std::array kAgents = {
