@@ -326,6 +326,12 @@ bool LossyDisk::rename(const std::string& from, const std::string& to) {
 
 void LossyDisk::sync_directory() { state_->sync_names(); }
 
+bool LossyDisk::rename_durably(const std::string& from, const std::string& to) {
+  if (!state_->enter() || !rename(from, to) || !state_->enter()) return false;
+  sync_directory();
+  return true;
+}
+
 std::uint64_t LossyDisk::hash() const {
   std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   const auto add = [&hash](std::string_view text) {

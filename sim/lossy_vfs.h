@@ -116,6 +116,8 @@ class LossyDisk {
   /// unknown. Neither may be the name of an open database.
   [[nodiscard]] bool rename(const std::string& from, const std::string& to);
   void sync_directory();
+  /// Both, as a process would: two calls that count and at which it may end. False if it has ended.
+  [[nodiscard]] bool rename_durably(const std::string& from, const std::string& to);
   /// Of all names and current bytes; equal for equal runs of a seed.
   std::uint64_t hash() const;
   const DiskStats& stats() const;

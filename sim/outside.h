@@ -93,6 +93,12 @@ struct FloodWait {
   int process = 0;
 };
 
+/// A platform would not take a part, for good, and the process of that time heard it if it lived.
+struct Refusal {
+  PartId part;
+  int process = 0;
+};
+
 struct Violation {
   std::string sentence;  // "C5"
   std::string what;
@@ -103,7 +109,7 @@ struct Outside {
   std::vector<AgentCall> calls;
   std::vector<Arrival> arrivals;
   std::vector<FloodWait> waits;
-  std::vector<PartId> refused;  // parts that a platform refused for good
+  std::vector<Refusal> refused;
   std::map<std::string, std::uint64_t> situations;
   std::vector<Violation> violations;
   int process = 0;       // incarnation

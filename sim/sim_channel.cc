@@ -131,12 +131,12 @@ Task<SendOutcome> SimChannel::send(SendRequest request) {
     co_return limited;
   }
   if (luck < 11) {
-    outside_.refused.push_back(request.part);
+    outside_.refused.push_back({request.part, outside_.process});
     outside_.saw("C21");
     co_return SendOutcome::of(What::kRefused, "blocked by the person");
   }
   if (luck < 13) {
-    if (request.plain) outside_.refused.push_back(request.part);
+    if (request.plain) outside_.refused.push_back({request.part, outside_.process});
     co_return SendOutcome::of(What::kRefusedFormat, "can't parse entities");
   }
   if (luck < 14) {

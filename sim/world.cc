@@ -45,6 +45,10 @@ bool World::boot() {
   options.directory = "";
   options.now = clock_.wall();
   options.vfs = disk_.vfs_name().c_str();
+  options.rename = [this](const std::string& from, const std::string& to) -> Result<void> {
+    if (disk_.rename_durably(from, to)) return {};
+    return Error(ErrorKind::kStorageFailed, "the disk is gone");
+  };
   options.hash_key = kHashKey;
   options.identity = identity_;
   options.cache_bytes = 1 << 20;
@@ -57,6 +61,10 @@ bool World::boot() {
       outside_.violated("C25", "the store does not open: " + engine.error().to_string());
     }
     faults_seen_ = disk_.stats().faults;
+    if (verbose_) {
+      std::printf("process %d does not start: %s\n", outside_.process,
+                  engine.error().to_string().c_str());
+    }
     return false;
   }
   Recovered recovered = std::move((*engine)->recovered());
@@ -224,6 +232,12 @@ void World::observe_send(const std::string& account, const SendRequest& request)
     outside_.violated(
         "C18", "part " + std::to_string(request.part.value) + " is sent without a claim on disk");
   }
+  for (const Refusal& refusal : outside_.refused) {
+    if (refusal.part == request.part && refusal.process == outside_.process) {
+      outside_.violated("C21", "part " + std::to_string(request.part.value) +
+                                   " was refused for good and is sent again");
+    }
+  }
   if (outside_.held && request.part.value < outside_.held_below) {
     outside_.violated("C30",
                       account + " sends before an operator has looked at the restored store");
@@ -243,6 +257,16 @@ void World::observe_send(const std::string& account, const SendRequest& request)
           "C23", "part " + std::to_string(request.part.value) + " is sent within a flood wait");
     }
   }
+}
+
+/// Whether the person was told that there was nothing to answer: another answer was under way.
+bool World::was_told_nothing(const SentEvent& answer) {
+  const auto log = process_->store->reader().history(process_->gateway->head(answer.lane),
+                                                     HistoryId{}, 100'000, 1 << 30);
+  return log && std::any_of(log->begin(), log->end(), [&](const HistoryRow& row) {
+           return row.message == answer.id && row.kind == HistoryKind::kAnswer &&
+                  row.text.starts_with("There is nothing to");
+         });
 }
 
 void World::deliver_due() {
@@ -335,7 +359,7 @@ void World::operate() {
       const bool settled =
           earlier.acknowledged && clock_.mono - earlier.acknowledged_at > milliseconds(2'000);
       if (earlier.about == open.row.id && earlier.about_attempt == open.row.attempt && settled &&
-          gateway.core().asking.count(lane) == 1) {
+          gateway.core().asking.count(lane) == 1 && !was_told_nothing(earlier)) {
         outside_.violated("C25",
                           "the acknowledged answer " + std::to_string(earlier.n) + " is forgotten");
       }
@@ -377,6 +401,8 @@ void World::operate() {
                                                            gateway.core().clock->may_expire());
       if (!more) break;
     }
+    // As the daemon does: what upkeep could not sync ends the process (C28).
+    if (process_->store->engine().failure()) process_->storage_failed = true;
     outside_.pruned = true;
     outside_.saw("C4");
   }
@@ -508,9 +534,11 @@ WorldReport World::run() {
       }
     }
     for (const SentEvent& e : outside_.events) {
-      std::printf("event %d %s/%s \"%s\" id=%ld acked=%d refused=%d deliveries=%d\n", e.n,
-                  e.account.c_str(), e.message.chat.c_str(), e.message.text.c_str(),
-                  static_cast<long>(e.id.value), e.acknowledged, e.refused, e.deliveries);
+      std::printf(
+          "event %d %s/%s \"%s\" order=%ld id=%ld acked=%d at %.3f refused=%d deliveries=%d\n", e.n,
+          e.account.c_str(), e.message.chat.c_str(), e.message.text.c_str(),
+          static_cast<long>(e.message.order.value_or(0)), static_cast<long>(e.id.value),
+          e.acknowledged, static_cast<double>(e.acknowledged_at.ns) / 1e9, e.refused, e.deliveries);
     }
     for (const AgentCall& c : outside_.calls) {
       std::string texts;

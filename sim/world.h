@@ -65,6 +65,7 @@ class World {
   bool boot();
   void crash(bool power_loss);
   bool step();
+  bool was_told_nothing(const SentEvent& answer);
   void deliver_due();
   void maybe_strike();
   void operate();

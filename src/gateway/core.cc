@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace sluice {
+namespace {
+
+// Far more than a conversation's transactions under way; beyond it the oldest is forgotten.
+constexpr std::size_t kUnwrittenMax = 256;
+
+}  // namespace
 
 void BodyCache::put(std::shared_ptr<const MessageRow> row) {
   if (most_ == 0) return;
@@ -87,13 +93,38 @@ HistoryRow& Core::add_history(Changes& changes, Lane& lane, HistoryKind kind, st
   return changes.history.back();
 }
 
+void Core::unwrite(Lane& lane, HistoryId before, HistoryId last) {
+  if (head(lane).head == last) {
+    rewind(lane, before);
+    return;
+  }
+  // Somebody has planned on top of them. Nobody who is done can have.
+  if (lane.users == 0 && !lane.busy) lane.unwritten.clear();
+  if (lane.unwritten.size() == kUnwrittenMax) lane.unwritten.erase(lane.unwritten.begin());
+  lane.unwritten.emplace_back(last, before);
+}
+
+void Core::rewind(Lane& lane, HistoryId before) {
+  HistoryId& at = head(lane).head;
+  at = std::min(at, before);
+  // What it was planned on may have come to nothing, too. The list descends from its end.
+  for (auto gone = lane.unwritten.rbegin(); gone != lane.unwritten.rend();) {
+    if (gone->first != at) {
+      ++gone;
+      continue;
+    }
+    at = gone->second;
+    gone = lane.unwritten.rbegin();
+  }
+}
+
 Core::Lines Core::lines_of(const Changes& changes) {
   if (changes.history.empty()) return {};
   return {changes.history.front().prev, changes.history.back().id};
 }
 
 Task<void> Core::wait_out(Lane* lane, Lines lines, Error error) {
-  if (lane != nullptr && lines.last) head(*lane).head = std::min(head(*lane).head, lines.before);
+  if (lane != nullptr && lines.last) rewind(*lane, lines.before);
   if (!may_pass(error)) {
     storage_has_failed(error);
     Event never(loop);

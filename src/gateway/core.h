@@ -165,6 +165,12 @@ struct Core {
   /// Appends a line to the lane's log within a transaction.
   HistoryRow& add_history(Changes& changes, Lane& lane, HistoryKind kind, std::string text);
 
+  /// The lines after `before` up to `last` turned out not to be needed: the log goes on without
+  /// them.
+  void unwrite(Lane& lane, HistoryId before, HistoryId last);
+  /// A commit failed: nothing after `before` is written.
+  void rewind(Lane& lane, HistoryId before);
+
   /// Commits what must not get lost: waits out a full disk, never returns after a storage failure.
   /// build() is called for each try, since a failed one leaves no rows to build on.
   template <class Build>

@@ -368,13 +368,9 @@ Task<Result<Accepted>> Gateway::send_to(std::string channel, OutboundMessage mes
   --lane.users;
   const bool is_new = receipt && receipt->events.front().verdict == EventVerdict::kNew;
   // Others may have built on a line that turned out not to be needed: the store closes that gap.
-  HistoryId& head = core_.head(lane).head;
+  if (receipt && !is_new) core_.unwrite(lane, before, last);
   if (!receipt) {
-    head = std::min(head, before);
-  } else if (!is_new && head == last) {
-    head = before;
-  }
-  if (!receipt) {
+    core_.rewind(lane, before);
     lanes_.pump(lane);
     co_return receipt.error();
   }

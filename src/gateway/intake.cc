@@ -552,11 +552,10 @@ void Intake::after_commit(Plan& plan, const Receipt::Event& verdict) {
       }
     }
   } else if (plan.control) {
-    ConversationHead& head = core_.head(lane);
     if (is_new) {
       lane.committed_head = std::max(lane.committed_head, plan.last);
-    } else if (head.head == plan.last) {
-      head.head = plan.before;
+    } else {
+      core_.unwrite(lane, plan.before, plan.last);
     }
   }
   if (plan.queued && !is_new) {
@@ -608,7 +607,7 @@ void Intake::after_failure(Plan& plan) {
   }
   if (plan.decided) turns_.take_back_decision(lane.id, plan.decided);
   if (plan.stopped) turns_.take_back_stop(lane, plan.stopped);
-  if (plan.control) core_.head(lane).head = std::min(core_.head(lane).head, plan.before);
+  if (plan.control) core_.rewind(lane, plan.before);
   if (plan.queued) {
     lanes_.remove(lane, plan.row->id);
     core_.count_pending(*lane.account, plan.waiting.person, plan.waiting.bytes, -1);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/conversations.h"
@@ -89,9 +90,14 @@ class Lane : public FairSlots::Claimant, public Timer {
 
   // In.
   std::deque<Waiting> waiting;
-  MonoTime gap_until;      // until then the missing one is waited for; 0: no gap
-  MonoTime first_arrival;  // of what waits, for collect
+  MonoTime gap_until;       // until then the missing one is waited for
+  std::int64_t gap_at = 0;  // the place of the missing one; 0: no gap
+  MonoTime first_arrival;   // of what waits, for collect
   MonoTime last_arrival;
+
+  /// Lines that were planned and never written (last, and the one before the first), while others
+  /// that may have been planned on top of them are being committed.
+  std::vector<std::pair<HistoryId, HistoryId>> unwritten;
 
   std::uint64_t last_person = 0;  // who wrote last; 0: nobody since the start
 

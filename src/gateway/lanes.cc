@@ -130,19 +130,22 @@ bool Lanes::can_start_at_once(const Lane& lane) const {
          !lane.queued() && !too_far_ahead(lane);
 }
 
+bool Lanes::before_a_gap(const Lane& lane, const Waiting& message) const {
+  const std::int64_t next = core_.head(lane).next_order;
+  return message.order != 0 && !message.late && next != 0 && message.order > next &&
+         !mutant(Mutant::kIgnoreGap);
+}
+
 bool Lanes::wait_for_gap(Lane& lane) {
-  const Waiting& front = lane.waiting.front();
-  if (front.order == 0 || front.late || core_.head(lane).next_order == 0 ||
-      front.order <= core_.head(lane).next_order || mutant(Mutant::kIgnoreGap)) {
-    lane.gap_until = MonoTime{};
-    return false;
-  }
+  if (!before_a_gap(lane, lane.waiting.front())) return false;
+  const std::int64_t next = core_.head(lane).next_order;
   const MonoTime now = core_.loop.now();
-  if (lane.gap_until.ns == 0) lane.gap_until = now + core_.options.reorder_window;
-  if (now >= lane.gap_until) {
-    lane.gap_until = MonoTime{};
-    return false;
+  // Each gap is waited for once, and for its own time.
+  if (lane.gap_at != next) {
+    lane.gap_at = next;
+    lane.gap_until = now + core_.options.reorder_window;
   }
+  if (now >= lane.gap_until) return false;
   core_.loop.arm(lane, lane.gap_until);
   return true;
 }
@@ -167,6 +170,11 @@ std::vector<Waiting> Lanes::take(Lane& lane) {
   while (!lane.waiting.empty() && taken.size() < most) {
     const Waiting& front = lane.waiting.front();
     if (!front.committed || front.editing || (front.command && !taken.empty())) break;
+    // What came in between may still be on its way: it must not find that its place has passed.
+    if (!taken.empty() && before_a_gap(lane, front) &&
+        core_.loop.now() - lane.last_arrival < core_.options.reorder_window) {
+      break;
+    }
     taken.push_back(take(lane, front.id));
     if (taken.front().command) break;
   }

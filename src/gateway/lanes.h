@@ -51,6 +51,8 @@ class Lanes {
 
  private:
   Lane& make(LaneId id, Conversations::Slot slot, Account& account);
+  /// A message that the platform sent before it has not come.
+  bool before_a_gap(const Lane& lane, const Waiting& message) const;
   bool wait_for_gap(Lane& lane);
   bool wait_for_quiet(Lane& lane);
   bool too_far_ahead(const Lane& lane) const;

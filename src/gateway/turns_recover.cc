@@ -59,6 +59,7 @@ Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, st
   lane->running = std::make_unique<RunningTurn>(core_.loop);
   lane->running->row = std::move(open.row);
   lane->running->taken = std::move(open.taken);
+  lane->running->suspect = open.suspect;  // leave() lets the next one run
   Result<Messages> loaded = co_await load(lane);
   while (!loaded) {
     co_await sleep_for(core_.loop, milliseconds(1'000));

@@ -32,6 +32,7 @@
 #include "store/files.h"
 #include "store/key_log.h"
 #include "store/retention.h"
+#include "store/rewrite_log.h"
 #include "store/row_writer.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
@@ -46,8 +47,9 @@ struct StoreOptions {
   /// The name of a registered VFS of the simulation; then nothing of the host's file system is
   /// touched: no lock, no rights, no key file, no identity but those below.
   const char* vfs = nullptr;
-  std::optional<HashKey> hash_key;      // with a VFS: the key
-  std::optional<std::string> identity;  // instead of the machine's and the file's
+  RenameDurably rename = files::rename_durably;  // a VFS has none
+  std::optional<HashKey> hash_key;               // with a VFS: the key
+  std::optional<std::string> identity;           // instead of the machine's and the file's
   bool allow_network_file_system = false;
 
   std::size_t cache_bytes = 16 << 20;      // of pages, at most

@@ -75,7 +75,7 @@ Result<void> SqliteEngine::open_key() {
 }
 
 Result<void> SqliteEngine::open_database() {
-  if (auto r = rewrite_log(path_, options_.vfs); !r) return r;
+  if (auto r = rewrite_log(path_, options_.vfs, options_.rename); !r) return r;
   auto db = sqlite::Database::open(path_, sqlite::Database::Mode::kCreate, options_.vfs);
   if (!db) return db.error();
   db_ = std::move(*db);

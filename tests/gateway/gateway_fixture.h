@@ -87,6 +87,10 @@ class GatewayTest : public ::testing::Test {
     StoreOptions options;
     options.now = clock_.wall();
     options.vfs = disk_.vfs_name().c_str();
+    options.rename = [this](const std::string& from, const std::string& to) -> Result<void> {
+      if (disk_.rename_durably(from, to)) return {};
+      return Error(ErrorKind::kStorageFailed, "the disk is gone");
+    };
     options.hash_key = kKey;
     options.identity = identity_;
     options.keys_in_memory = 200'000;

@@ -308,6 +308,25 @@ TEST_F(OrderTest, InterruptStopsTheRunningTurnAndRunsTheNewest) {
   EXPECT_THAT(bot().taken(), ElementsAre("Once upon a time\n[cut off]", "re never mind"));
 }
 
+TEST_F(OrderTest, InterruptMergesNothingAcrossAGapThatMayStillClose) {
+  bot().account.mode = LaneMode::kInterrupt;
+  start();
+  const auto numbered = [&](const std::string& text, std::int64_t order) {
+    InboundMessage m = message("c", text);
+    m.order = order;
+    return m;
+  };
+  say(numbered("one", 1));
+  run_until_rest();
+  say(numbered("four", 4));  // waits for two and three
+  say(numbered("two", 2));
+  say(numbered("three", 3));
+  run_until_rest();
+  std::vector<std::string> heard;
+  for (const auto& call : agents_.calls) heard.push_back(call.request.text());
+  EXPECT_THAT(heard, ElementsAre("one", "two", "three\nfour"));
+}
+
 TEST_F(OrderTest, DuplicateCommandBesideAnEndingTurnLeavesTheLogWhole) {
   agent_does([](const TurnRequest&) { return Act::slow(seconds(1)); });
   start();

@@ -336,6 +336,24 @@ TEST_F(TurnsTest, AcknowledgedStopOutlivesACrashBeforeTheTurnsEnd) {
   EXPECT_EQ(outcome(asked.id), MessageOutcome::kStopped);
 }
 
+TEST_F(TurnsTest, TwoRepeatedCommandsAtOnceLeaveTheLogWhereItWas) {
+  start();
+  const InboundMessage status = message("c", "/status");
+  const InboundMessage help = message("c", "/help");
+  const Accepted asked = say(status);
+  say(help);
+  const std::size_t lines = history_texts(asked.lane).size();
+  hold_store_ = true;
+  const Posted one = post(status);
+  const Posted two = post(help);
+  run_until_idle();
+  hold_store_ = false;
+  run_until_idle();
+  EXPECT_THAT(history_texts(asked.lane), SizeIs(lines));
+  say("c", "/status");
+  EXPECT_THAT(history_texts(asked.lane), SizeIs(lines + 2));
+}
+
 TEST_F(TurnsTest, StopThatIsBeingCommittedAllowsNoOtherAttempt) {
   agent_does([](const TurnRequest&) {
     return Act::fails(ErrorKind::kUnavailable, Retry::after(seconds(10)));
