@@ -327,7 +327,8 @@ void Init::say_next(const InitFile& file) {
     runs = ask_network<bool>(
         [&socket](Shard* shard, net::HttpClient*) { return answers_at(shard, *socket); });
   }
-  const bool service = file.path == "/etc/sluice/sluice.toml";
+  const bool service =
+      file.path == "/etc/sluice/sluice.toml" && ::access("/run/systemd/system", F_OK) == 0;
   if (runs) terminal_.say("The running daemon takes this up when it is started again.\n");
   if (service) {
     terminal_.say(
