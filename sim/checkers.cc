@@ -284,7 +284,11 @@ class Checks {
       if (e.lane != next.lane || !e.message.order || *e.message.order <= *missing.message.order)
         return false;
       const auto life = reader_.life(e.id);
-      return life && *life && (*life)->end.turn && (*life)->end.turn.value < next.turn.value;
+      if (!life || !*life) return false;
+      // One that expired had no turn, only a line.
+      const MessageEnd& end = (*life)->end;
+      const std::int64_t began = end.turn ? end.turn.value : end.history.value;
+      return began != 0 && began < next.turn.value;
     });
   }
   void gap(const SentEvent& first, const SentEvent& second, const AgentCall& a,
