@@ -1,11 +1,7 @@
 #include "channels/hook/channel.h"
 
 #include <boost/json.hpp>
-#include <fmt/core.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
-#include "base/assert.h"
 #include "channels/hook/outcome.h"
 #include "gateway/row_names.h"
 #include "runtime/wait.h"
@@ -51,7 +47,7 @@ HookChannel::HookChannel(std::string name, HookOptions options, net::EgressPolic
                          .idempotency_window = options.idempotency_window,
                          .part_bytes_max = options.part_bytes_max}},
       options_(std::move(options)),
-      token_digest_(auth::digest_of(options_.token.reveal())),
+      door_(shard, options_),
       policy_(std::move(policy)),
       mount_(mount),
       client_(client),
@@ -62,7 +58,7 @@ HookChannel::~HookChannel() {
 }
 
 Task<Result<void>> HookChannel::start(ChannelHost& host) {
-  if (!options_.token.empty()) {
+  if (door_.is_open()) {
     const Result<void> added = mount_.add(info_.name, *this);
     if (!added) co_return added;
     mounted_ = true;
@@ -134,18 +130,6 @@ std::string part_json(const std::string& account, const SendRequest& request, co
   return boost::json::serialize(o);
 }
 
-std::string signature(std::string_view secret, std::string_view body, UnixMillis now) {
-  const std::int64_t seconds = now.ms / 1000;
-  const std::string text = fmt::format("{}.{}", seconds, body);
-  auth::Digest mac{};
-  unsigned int size = 0;
-  const auto* done =
-      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &size);
-  SLUICE_ASSERT(done != nullptr && size == mac.size());
-  return fmt::format("t={},v1={}", seconds, auth::to_hex(mac));
-}
-
 net::HttpClientRequest HookChannel::post(const SendRequest& request, const ReplyTo& to,
                                          net::Url url) const {
   net::HttpClientRequest post;
@@ -157,7 +141,7 @@ net::HttpClientRequest HookChannel::post(const SendRequest& request, const Reply
                   {"X-Request-Id", request.request_id}};
   if (request.possible_duplicate) post.headers.set("X-Sluice-Possible-Duplicate", "true");
   if (!options_.signing_secret.empty()) {
-    post.headers.set("X-Sluice-Signature",
+    post.headers.set(kSignatureHeader,
                      signature(options_.signing_secret.reveal(), post.body, shard_.wall()));
   }
   post.max_response_bytes = kAnswerBytesMax;

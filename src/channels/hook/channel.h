@@ -13,8 +13,8 @@
 #include <memory>
 #include <string>
 
-#include "auth/secret_text.h"
 #include "channels/hook/body.h"
+#include "channels/hook/door.h"
 #include "channels/hook/mount.h"
 #include "channels/hook/options.h"
 #include "gateway/channel.h"
@@ -44,8 +44,8 @@ class HookChannel : public Channel, private Receiver {
   const ChannelInfo& info() const override { return info_; }
   const AccountOptions& account() const override { return options_; }
   const Formatter& formatter() const override { return formatter_; }
-  /// kConflict: the name is taken on the mount. Without a token nothing is mounted: the account
-  /// then only sends.
+  /// kConflict: the name is taken on the mount. Without a token or secret nothing is mounted: the
+  /// account then only sends.
   Task<Result<void>> start(ChannelHost& host) override;
   /// New posts get 503, and 404 once the channel is destroyed.
   Task<void> stop() override;
@@ -55,7 +55,7 @@ class HookChannel : public Channel, private Receiver {
   HookChannel(std::string name, HookOptions options, net::EgressPolicy policy, HookMount& mount,
               net::HttpClient& client, Shard& shard);
 
-  const auth::Digest& token_digest() const override { return token_digest_; }
+  Door& door() override { return door_; }
   std::uint64_t body_max() const override { return options_.body_max; }
   Result<InboundMessage> read(const net::HttpRequest& request) const override;
   ChannelHost* host() const override { return host_; }
@@ -66,7 +66,7 @@ class HookChannel : public Channel, private Receiver {
 
   const ChannelInfo info_;
   const HookOptions options_;
-  const auth::Digest token_digest_;
+  Door door_;
   const net::EgressPolicy policy_;
   const HookFormatter formatter_;
   HookMount& mount_;
@@ -78,8 +78,5 @@ class HookChannel : public Channel, private Receiver {
 
 /// The body of a POST to a callback.
 std::string part_json(const std::string& account, const SendRequest& request, const ReplyTo& to);
-
-/// "t=<seconds since 1970>,v1=<hex>": HMAC-SHA-256 of "<seconds>.<body>".
-std::string signature(std::string_view secret, std::string_view body, UnixMillis now);
 
 }  // namespace sluice::hook

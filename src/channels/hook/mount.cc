@@ -4,7 +4,6 @@
 
 #include <fmt/core.h>
 
-#include "auth/credentials.h"
 #include "base/assert.h"
 
 namespace sluice::hook {
@@ -29,6 +28,7 @@ HttpResponse problem_of(const Error& error) {
   const bool ours = error.source() == ErrorSource::kSelf;
   // What is wrong inside is for the log, not for callers.
   const bool tell = !ours || error.kind() == ErrorKind::kOverloaded ||
+                    error.kind() == ErrorKind::kRateLimited ||
                     error.kind() == ErrorKind::kUnavailable || error.kind() == ErrorKind::kDiskFull;
   std::string slug(to_string(error.kind()));
   std::replace(slug.begin(), slug.end(), '_', '-');
@@ -39,6 +39,7 @@ HttpResponse problem_of(const Error& error) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(error.retry().delay).count();
     response.headers.set("Retry-After", fmt::format("{}", std::max<std::int64_t>(seconds, 1)));
   }
+  if (status == 401) response.headers.set("WWW-Authenticate", "Bearer");
   return response;
 }
 
@@ -70,7 +71,7 @@ HookMount::HookMount(net::Router& router) {
       [this](net::HttpExchange& exchange) { return serve(this, &exchange); }, std::move(options));
 }
 
-Result<void> HookMount::add(const std::string& account, const Receiver& receiver) {
+Result<void> HookMount::add(const std::string& account, Receiver& receiver) {
   const bool fresh = receivers_.emplace(account, &receiver).second;
   if (!fresh) return Error(ErrorKind::kConflict, "an account \"" + account + "\" is there already");
   return {};
@@ -78,23 +79,17 @@ Result<void> HookMount::add(const std::string& account, const Receiver& receiver
 
 void HookMount::remove(const std::string& account) { receivers_.erase(account); }
 
-const Receiver* HookMount::find(std::string_view account) const {
+Receiver* HookMount::find(std::string_view account) const {
   const auto found = receivers_.find(account);
   return found == receivers_.end() ? nullptr : found->second;
 }
 
 net::GateDecision HookMount::gate(const net::HttpRequest& request) const {
   const auto name = net::percent_decode(request.path.substr(kPrefix.size()));
-  const Receiver* receiver = name ? find(*name) : nullptr;
+  Receiver* receiver = name ? find(*name) : nullptr;
   if (receiver == nullptr) return net::GateDecision::refuse(not_found());
-  const auto token = auth::bearer(request.headers.get("authorization").value_or(""));
-  if (!token || !auth::equal(auth::digest_of(*token), receiver->token_digest())) {
-    HttpResponse refusal =
-        HttpResponse::problem(401, "unauthenticated", "Unauthorized",
-                              token ? "the token is not this account's" : "a token is needed");
-    refusal.headers.set("WWW-Authenticate", "Bearer");
-    return net::GateDecision::refuse(std::move(refusal));
-  }
+  const Result<void> screened = receiver->door().screen(request);
+  if (!screened) return net::GateDecision::refuse(problem_of(screened.error()));
   if (receiver->host() == nullptr) return net::GateDecision::refuse(stopping());
   if (request.content_type() != "application/json") {
     return net::GateDecision::refuse(HttpResponse::problem(
@@ -107,9 +102,14 @@ net::GateDecision HookMount::gate(const net::HttpRequest& request) const {
 
 Task<void> HookMount::serve(const HookMount* self, net::HttpExchange* exchange) {
   // The channel may have gone while the body came.
-  const Receiver* receiver = self->find(exchange->params().front());
+  Receiver* receiver = self->find(exchange->params().front());
   if (receiver == nullptr || receiver->host() == nullptr) {
     exchange->respond(receiver == nullptr ? not_found() : stopping());
+    co_return;
+  }
+  const Result<void> checked = receiver->door().check(exchange->request());
+  if (!checked) {
+    exchange->respond(problem_of(checked.error()));
     co_return;
   }
   Result<InboundMessage> message = receiver->read(exchange->request());

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "auth/secret_text.h"
 #include "base/result.h"
+#include "channels/hook/door.h"
 #include "gateway/channel.h"
 #include "net/router.h"
 
@@ -21,8 +21,7 @@ namespace sluice::hook {
 class Receiver {
  public:
   virtual ~Receiver() = default;
-  /// Of the token that callers must show.
-  virtual const auth::Digest& token_digest() const = 0;
+  virtual Door& door() = 0;
   virtual std::uint64_t body_max() const = 0;
   /// The message that was posted; kInvalidArgument or kPermissionDenied say what is wrong with it.
   virtual Result<InboundMessage> read(const net::HttpRequest& request) const = 0;
@@ -38,15 +37,15 @@ class HookMount {
   HookMount& operator=(const HookMount&) = delete;
 
   /// kConflict: there is one of that name. Without a receiver the path is not found (404).
-  Result<void> add(const std::string& account, const Receiver& receiver);
+  Result<void> add(const std::string& account, Receiver& receiver);
   void remove(const std::string& account);
 
  private:
   net::GateDecision gate(const net::HttpRequest& request) const;
-  const Receiver* find(std::string_view account) const;
+  Receiver* find(std::string_view account) const;
   static Task<void> serve(const HookMount* self, net::HttpExchange* exchange);
 
-  std::map<std::string, const Receiver*, std::less<>> receivers_;
+  std::map<std::string, Receiver*, std::less<>> receivers_;
 };
 
 }  // namespace sluice::hook

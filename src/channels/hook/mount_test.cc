@@ -30,6 +30,26 @@ class HookMountTest : public test::HookTest {
     EXPECT_TRUE(answer.has_value()) << answer.error().error.to_string();
     return answer ? *answer : net::HttpClientResponse{};
   }
+  UnixMillis wall() {
+    UnixMillis now;
+    thread_.run([&] { now = thread_.shard().wall(); });
+    return now;
+  }
+  int send_signed(std::string body, const std::string& signature) {
+    net::HttpClientRequest request;
+    request.method = "POST";
+    request.url = *net::Url::parse(url("/hook/desk"));
+    request.headers.set("Content-Type", "application/json");
+    request.headers.set(kSignatureHeader, signature);
+    request.body = std::move(body);
+    const auto answer = thread_.await<net::FetchResult<net::HttpClientResponse>>(
+        [this, request] { return client_->fetch(request); });
+    return answer ? answer->status : 0;
+  }
+  int post_signed(std::string body, std::string_view key) {
+    const std::string with = signature(key, body, wall());
+    return send_signed(std::move(body), with);
+  }
   static std::string detail_of(const net::HttpClientResponse& answer) {
     EXPECT_EQ(answer.headers.get("content-type"), "application/problem+json");
     const auto problem = boost::json::parse(answer.body);
@@ -90,6 +110,49 @@ TEST_F(HookMountTest, AMissingOrWrongTokenIsRefused) {
   EXPECT_EQ(wrong.status, 401);
   EXPECT_EQ(wrong.headers.get("www-authenticate"), "Bearer");
   EXPECT_TRUE(host_->accepted.empty());
+}
+
+TEST_F(HookMountTest, ASignatureStandsForTheToken) {
+  HookOptions signing = options();
+  signing.token = {};
+  signing.receive_secret = config::Secret("key");
+  start(std::move(signing));
+  EXPECT_EQ(post_signed(std::string(kMessage), "other key"), 401);
+  EXPECT_EQ(post_signed(std::string(kMessage), "key"), 202);
+  EXPECT_EQ(host_->accepted.size(), 1u);
+}
+
+TEST_F(HookMountTest, ASignatureIsGoodOnce) {
+  HookOptions signing = options();
+  signing.receive_secret = config::Secret("key");
+  start(std::move(signing));
+  const std::string once = signature("key", kMessage, wall());
+  EXPECT_EQ(send_signed(std::string(kMessage), once), 202);
+  EXPECT_EQ(send_signed(std::string(kMessage), once), 409);
+  EXPECT_EQ(host_->accepted.size(), 1u);
+}
+
+TEST_F(HookMountTest, ALateSignatureNeverSendsItsBody) {
+  HookOptions signing = options();
+  signing.receive_secret = config::Secret("key");
+  start(std::move(signing));
+  RawSocket socket = RawSocket::connect(port_);
+  socket.send(
+      "POST /hook/desk HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+      "X-Sluice-Signature: " +
+      signature("key", kMessage, UnixMillis{1'000}) + "\r\n\r\n");
+  EXPECT_TRUE(socket.read_until("\r\n\r\n").starts_with("HTTP/1.1 401"));
+}
+
+TEST_F(HookMountTest, CallersThatAreTooFastAreToldWhenToComeBack) {
+  HookOptions slow = options();
+  slow.rate = slow.burst = 1;
+  start(std::move(slow));
+  EXPECT_EQ(post(std::string(kMessage), "/hook/desk", "wrong").status, 401);
+  EXPECT_EQ(post(std::string(kMessage)).status, 202);
+  const auto refused = post(std::string(kMessage));
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.headers.get("retry-after"), "1");
 }
 
 TEST_F(HookMountTest, ARefusedCallerNeverSendsItsBody) {

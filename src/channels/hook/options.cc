@@ -33,8 +33,19 @@ void declare(config::Section<HookOptions>& s) {
   s.list("allow", &O::allow, "Which senders are let in; \"*\" is everybody.");
   s.flag("groups_need_mention", &O::groups_need_mention,
          "Whether a message of a group is ignored unless it says \"mentioned\": true.");
-  s.secret("token", &O::token,
-           "What callers send as Authorization: Bearer. Without it nothing can be posted.");
+  s.secret(
+      "token", &O::token,
+      "What callers send as Authorization: Bearer. Without it or receive_secret nothing can be "
+      "posted.");
+  s.secret("receive_secret", &O::receive_secret,
+           "What callers sign their requests with (X-Sluice-Signature), in place of the token.");
+  s.duration("signature_window", &O::signature_window,
+             "How far the time of a caller's signature may be from ours.")
+      .between(milliseconds(1'000), milliseconds(3'600'000));
+  s.integer("rate", &O::rate, "Requests a second, of callers with the right credentials.")
+      .between(1, 100'000);
+  s.integer("burst", &O::burst, "Requests that may come at once after a pause.")
+      .between(1, 100'000);
   s.size("body_max", &O::body_max, "The largest body of a request.").between(4 << 10, 64 << 20);
   s.text("callback", &O::callback,
          "Where answers are posted to if the message named no callback. Trusted as written: it "

@@ -16,8 +16,13 @@ namespace sluice::hook {
 /// need.
 struct HookOptions : AccountOptions {
   // In.
-  config::Secret token;              // without it nothing can be posted: there is no path
-  std::uint64_t body_max = 1 << 20;  // bytes of one request's body: 413
+  // Without either of these nothing can be posted: there is no path.
+  config::Secret token;
+  config::Secret receive_secret;                        // callers sign with it
+  std::chrono::milliseconds signature_window{300'000};  // around a signature's time: 401
+  std::uint32_t rate = 100;                             // requests a second: 429
+  std::uint32_t burst = 200;                            // and at once
+  std::uint64_t body_max = 1 << 20;                     // bytes of one request's body: 413
 
   // Out.
   std::string callback;                     // for messages that name none; trusted as written
