@@ -1,10 +1,10 @@
 #include "app/init_terminal.h"
 
-#include <cerrno>
 #include <charconv>
 #include <csignal>
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -12,31 +12,45 @@ namespace sluice::app {
 namespace {
 
 /// While it lives, what is typed is not shown, and ^C ends the line instead of the process: the
-/// terminal has to be put back first.
+/// terminal has to be put back first. ^C is let in only while a wait() lasts, so none is lost
+/// between the question and the wait.
 class Hidden {
  public:
   explicit Hidden(int fd) : fd_(fd) {
     if (::tcgetattr(fd, &before_) != 0) return;
-    struct sigaction interrupt{};
-    interrupt.sa_handler = [](int) {};  // without SA_RESTART: read(2) returns
-    ::sigemptyset(&interrupt.sa_mask);
-    ::sigaction(SIGINT, &interrupt, &on_interrupt_);
+    sigset_t interrupts;
+    ::sigemptyset(&interrupts);
+    ::sigaddset(&interrupts, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &interrupts, &mask_);
+    struct sigaction noted{};
+    noted.sa_handler = [](int) {};
+    ::sigemptyset(&noted.sa_mask);
+    ::sigaction(SIGINT, &noted, &on_interrupt_);
     termios quiet = before_;
     quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    hidden_ = ::tcsetattr(fd, TCSAFLUSH, &quiet) == 0;
+    ::tcsetattr(fd, TCSAFLUSH, &quiet);
+    hidden_ = true;
   }
   ~Hidden() {
     if (!hidden_) return;
     ::tcsetattr(fd_, TCSAFLUSH, &before_);
     ::sigaction(SIGINT, &on_interrupt_, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
   }
   Hidden(const Hidden&) = delete;
   Hidden& operator=(const Hidden&) = delete;
+
+  /// Until there is something to read; false on ^C.
+  bool wait() const {
+    pollfd wanted{fd_, POLLIN, 0};
+    return ::ppoll(&wanted, 1, nullptr, hidden_ ? &mask_ : nullptr) == 1;
+  }
 
  private:
   int fd_;
   bool hidden_ = false;
   termios before_{};
+  sigset_t mask_{};
   struct sigaction on_interrupt_{};
 };
 
@@ -44,10 +58,11 @@ class Hidden {
 
 void Terminal::say(std::string_view text) { out_ << text << std::flush; }
 
-std::optional<std::string> Terminal::read_line() {
+std::optional<std::string> Terminal::read_line(const std::function<bool()>& wait) {
   std::string line;
   while (line.size() < kLineMax) {
     char c = 0;
+    if (wait && !wait()) return std::nullopt;
     const ssize_t n = ::read(in_, &c, 1);
     if (n <= 0) return std::nullopt;
     if (c != '\n') {
@@ -64,7 +79,7 @@ std::optional<std::string> Terminal::read_line() {
 std::optional<std::string> Terminal::ask(std::string_view question, std::string_view fallback) {
   say(fallback.empty() ? fmt::format("{}: ", question)
                        : fmt::format("{} [{}]: ", question, fallback));
-  std::optional<std::string> line = read_line();
+  std::optional<std::string> line = read_line({});
   if (line && line->empty()) line = std::string(fallback);
   return line;
 }
@@ -75,7 +90,7 @@ std::optional<std::string> Terminal::ask_hidden(std::string_view question) {
     // First hidden, then asked: who answers at once is not shown either.
     const Hidden hidden(in_);
     say(fmt::format("{}: ", question));
-    line = read_line();
+    line = read_line([&hidden] { return hidden.wait(); });
   }
   say("\n");
   return line;

@@ -3,6 +3,7 @@
 //
 // Thread: one; blocks until the line is there. Limits: kLineMax bytes a line.
 
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -28,7 +29,8 @@ class Terminal {
 
  private:
   static constexpr int kTriesMax = 10;
-  std::optional<std::string> read_line();
+  /// wait: called before each byte is read; false ends it. May be empty.
+  std::optional<std::string> read_line(const std::function<bool()>& wait);
   int in_;
   std::ostream& out_;
 };
