@@ -297,7 +297,7 @@ int Init::write(const InitFile& file, const config::Config& before, const Choice
   }
   std::string key_path;
   if (!plan.key_file.empty()) {
-    key_path = (std::filesystem::path(file.path).parent_path() / plan.key_file).string();
+    key_path = file.folder + "/" + plan.key_file;
     const auto kept = write_beside(file, key_path, std::string(choice.place.key.reveal()) + "\n");
     if (!kept) return fail(kExitStartFailed, kept.error().context()), exit_code_;
   }

@@ -74,6 +74,7 @@ Result<InitFile> read_init_file(const config::Schema& schema, const std::string&
   std::error_code ignored;
   const std::filesystem::path real = std::filesystem::weakly_canonical(path, ignored);
   file.path = real.empty() ? path : real.string();
+  file.folder = std::filesystem::path(path).parent_path().string();
   Result<std::string> text = config::read_file(file.path, config::kMaxBytes);
   file.exists = text.has_value();
   if (text) {

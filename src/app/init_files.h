@@ -15,8 +15,9 @@ namespace sluice::app {
 
 /// A configuration that may not be there yet.
 struct InitFile {
-  std::string path;  // links resolved, so that they stay links
-  std::string text;  // the default file if there is none
+  std::string path;    // links resolved, so that they stay links
+  std::string folder;  // of the path as it was named: relative paths in the file start there
+  std::string text;    // the default file if there is none
   bool exists = false;
 };
 

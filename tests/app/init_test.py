@@ -405,6 +405,29 @@ class InitTest(Case):
         self.assertNotIn(KEY, self.text())
         self.valid()
 
+    def test_a_typed_key_lies_where_the_daemon_looks_for_it_and_an_older_one_is_kept(self):
+        self.write("# mine\n")
+        real = os.path.join(self.folder, "real.toml")
+        os.rename(self.config, real)
+        os.symlink(real, self.config)
+        path = os.path.join(os.path.dirname(self.config), "local.key")
+        with open(path, "w") as file:
+            file.write("sk-older\n")
+        model = self.model(key=KEY)
+        person = self.person()
+        person.expect("Number [3]: ")
+        person.type("1")
+        person.expect("Base URL")
+        person.type(model.url)
+        person.expect("needs none): ")
+        person.type(KEY)
+        person.expect("Model [tiny]: ")
+        person.type("")
+        self.assertEqual(person.end(), CLEAN)
+        self.assertEqual(self.text(path), KEY + "\n")
+        self.assertEqual(self.text(path + ".bak"), "sk-older\n")
+        self.valid()
+
     def test_after_a_wrong_key_another_may_be_typed(self):
         model = self.model(key=KEY)
         person = self.person()
