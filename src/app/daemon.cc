@@ -194,10 +194,15 @@ Task<Result<void>> Daemon::register_channels() {
                       .control_router = control_->router(),
                       .local_callers = local_callers_,
                       .mounts = mounts_,
-                      .hooks = hooks_};
+                      .hooks = hooks_,
+                      .find_agent = [this](std::string_view name) {
+                        const auto found = agents_.find(name);
+                        return found == agents_.end() ? nullptr : found->second;
+                      }};
   for (const config::Instance* agent : agent_plans(parts_.config)) {
     auto made = agent_kind(agent->kind).make(*agent, around);
     if (!made) co_return made.error().within("agents." + agent->name);
+    agents_[agent->name] = made->get();
     const Result<void> added = gateway_->add_agent(std::move(*made));
     if (!added) co_return added.error();
   }

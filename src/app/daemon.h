@@ -6,6 +6,7 @@
 // enough to go on from at any instant, so it may also just be destroyed.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -94,6 +95,7 @@ class Daemon {
   net::HttpClient client_;
   net::Router router_;
   Mounts mounts_;
+  std::map<std::string, Agent*, std::less<>> agents_;  // the gateway's
   hook::HookMount hooks_;
   std::unique_ptr<Gateway> gateway_;
   std::optional<admin::Operations> operations_;

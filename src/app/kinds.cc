@@ -6,6 +6,7 @@
 
 #include "agents/anthropic/anthropic_agent.h"
 #include "agents/echo/echo_agent.h"
+#include "agents/fallback/fallback_agent.h"
 #include "agents/openai/openai_agent.h"
 #include "agents/webhook/webhook_agent.h"
 #include "base/assert.h"
@@ -95,6 +96,12 @@ MadeAgent make_echo(const config::Instance& instance, Surroundings& around) {
       std::make_unique<EchoAgent>(instance.name, instance.get<EchoOptions>(), around.shard));
 }
 
+MadeAgent make_fallback(const config::Instance& instance, Surroundings& around) {
+  return std::unique_ptr<Agent>(std::make_unique<FallbackAgent>(
+      instance.name, instance.get<FallbackOptions>(),
+      FallbackAgent::Parts{around.shard, around.metrics, around.log, around.find_agent}));
+}
+
 MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
   auto made = WebhookAgent::make(instance.name, instance.get<WebhookOptions>(), around.client,
                                  around.shard);
@@ -175,6 +182,14 @@ constexpr std::array kAgents = {
         },
         &make_anthropic,
         [](const config::Instance& instance) { return instance.get<AnthropicOptions>().base_url; }},
+    AgentKind{
+        "fallback",
+        [](config::Kinds& kinds) {
+          kinds.add<FallbackOptions>("fallback",
+                                     "Asks other agents in their order until one answers.");
+        },
+        &make_fallback, [](const config::Instance&) { return std::string(); },
+        [](const config::Instance& instance) { return instance.get<FallbackOptions>().agents; }},
 };
 
 template <class All>

@@ -4,6 +4,7 @@
 //
 // Thread: start of the process; the made objects belong to the shard.
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -39,7 +40,8 @@ struct Surroundings {
   net::Router& control_router;   // of the control socket
   http::Authenticator& local_callers;
   Mounts& mounts;
-  hook::HookMount& hooks;  // on the TCP listener
+  hook::HookMount& hooks;                                   // on the TCP listener
+  std::function<Agent*(std::string_view name)> find_agent;  // once all are made
 };
 
 struct ChannelKind {
@@ -58,6 +60,8 @@ struct AgentKind {
   Result<std::unique_ptr<Agent>> (*make)(const config::Instance& instance, Surroundings& around);
   /// Where it is reached over the network; empty if it needs nothing.
   std::string (*url)(const config::Instance& instance);
+  /// The agents that it asks; they must be enabled too.
+  std::vector<std::string> (*asks)(const config::Instance& instance) = nullptr;
 };
 std::span<const AgentKind> agent_kinds();
 const AgentKind& agent_kind(std::string_view name);

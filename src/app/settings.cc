@@ -45,6 +45,26 @@ void check_agents(const config::Config& config, config::Problems& problems) {
   }
 }
 
+/// Agents that ask other agents: these must be there, and ask nobody themselves.
+void check_asked(const config::Config& config, config::Problems& problems) {
+  const std::vector<const config::Instance*> agents = agent_plans(config);
+  std::vector<std::string> askable;
+  for (const config::Instance* agent : agents) {
+    if (agent_kind(agent->kind).asks == nullptr) askable.push_back(agent->name);
+  }
+  for (const config::Instance* agent : agents) {
+    const AgentKind& kind = agent_kind(agent->kind);
+    if (kind.asks == nullptr) continue;
+    for (const std::string& wanted : kind.asks(*agent)) {
+      if (std::find(askable.begin(), askable.end(), wanted) != askable.end()) continue;
+      problems.error(
+          agent->at, "agents." + agent->name + ".agents",
+          fmt::format("[agents.{}] agents: there is no enabled agent \"{}\" that it could ask{}",
+                      agent->name, config::printable(wanted), config::suggestion(wanted, askable)));
+    }
+  }
+}
+
 }  // namespace
 
 config::Schema make_schema() {
@@ -94,6 +114,7 @@ config::Loaded load_settings(const config::Schema& schema, const std::string& pa
   if (!loaded.config) return loaded;
   config::Problems problems(path);
   check_agents(*loaded.config, problems);
+  check_asked(*loaded.config, problems);
   if (problems.errors() > 0) loaded.config.reset();
   for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
   return loaded;
