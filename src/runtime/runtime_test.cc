@@ -204,6 +204,38 @@ TEST_F(RuntimeTest, TimersFireInOrderOfTimeThenOfArming) {
   EXPECT_TRUE(loop_.timers().empty());
 }
 
+TEST(ShardTest, CoroutinesThatWakeOneAnotherWithoutEndDoNotHoldUpDeadlines) {
+  /// Each look by a coroutine takes long.
+  class SlowClock : public Clock {
+   public:
+    MonoTime now() override { return now_; }
+    UnixMillis wall() override { return UnixMillis{}; }
+    MonoTime now_;
+  } clock;
+  Shard shard(clock, 1);
+  struct Tasks {
+    static Task<void> flood(Shard* s, SlowClock* c, const bool* over) {
+      while (!*over) {
+        c->now_ = c->now_ + std::chrono::microseconds(100);
+        co_await yield(*s);
+      }
+    }
+    static Task<void> wait(Shard* s, SlowClock* c, bool* over, MonoTime* woken) {
+      co_await sleep_for(*s, std::chrono::milliseconds(5));
+      *woken = c->now_;
+      *over = true;
+      s->stop();
+    }
+  };
+  bool over = false;
+  MonoTime woken;
+  TaskGroup tasks(shard);
+  tasks.spawn("wait", Tasks::wait(&shard, &clock, &over, &woken));
+  tasks.spawn("flood", Tasks::flood(&shard, &clock, &over));
+  shard.run();
+  EXPECT_LT(woken - MonoTime{}, std::chrono::milliseconds(5 + 3)) << "a round and a slice later";
+}
+
 TEST(ShardTest, TimersAndPostsFromOtherThreadsRunOnTheShard) {
   SystemClock clock;
   Shard shard(clock, 1);

@@ -12,6 +12,10 @@ namespace {
 // Ready coroutines resumed in one handler before sockets get their turn: at about 1 µs each this
 // keeps the pause under a quarter of a millisecond.
 constexpr std::size_t kReadyBatch = 256;
+// They may be longer, or wake one another without end: the clock is looked at after so many, and
+// when this much time has passed the sockets and deadlines come first.
+constexpr std::size_t kReadySlice = 16;
+constexpr Duration kRoundMax = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -41,8 +45,13 @@ struct Shard::Impl {
     scheduled = false;
     draining = true;
     shard.hold_time();
-    shard.timers().advance(shard.now());
-    shard.run_ready(kReadyBatch);
+    const MonoTime began = shard.now();
+    shard.timers().advance(began);
+    for (std::size_t ran = 0; ran < kReadyBatch && shard.has_ready(); ran += kReadySlice) {
+      shard.run_ready(kReadySlice);
+      shard.hold_time();
+      if (shard.now() - began >= kRoundMax) break;
+    }
     shard.release_time();
     draining = false;
     if (shard.has_ready()) {
