@@ -31,6 +31,7 @@ enum Field : std::size_t {
   kGroup,
   kMentioned,
   kProjects,
+  kAnswer,
 };
 constexpr auto kFields = std::to_array<net::JsonField>({
     {"id", Type::kName},
@@ -49,6 +50,7 @@ constexpr auto kFields = std::to_array<net::JsonField>({
     {"group", Type::kFlag},
     {"mentioned", Type::kFlag},
     {"projects", Type::kNames, kMaxProjects},
+    {"answer", Type::kName},
 });
 constexpr net::JsonShape kShape{"a message", kFields};
 
@@ -63,6 +65,16 @@ Result<EventKind> kind_of(net::JsonObject& object) {
   if (kind == "edit") return EventKind::kEdit;
   if (kind == "delete") return EventKind::kDelete;
   return invalid("\"kind\" must be message, edit or delete");
+}
+
+Result<AnswerBy> answer_by(net::JsonObject& object, EventKind kind) {
+  if (!object.has(kAnswer)) return AnswerBy::kCallback;
+  const std::string by = object.text(kAnswer);
+  if (by == "callback") return AnswerBy::kCallback;
+  if (by != "wait" && by != "stream") return invalid("\"answer\" must be callback, wait or stream");
+  if (kind != EventKind::kMessage) return invalid("only a message can wait for its \"answer\"");
+  if (object.has(kCallback)) return invalid("\"callback\" goes with \"answer\": \"callback\"");
+  return by == "wait" ? AnswerBy::kWait : AnswerBy::kStream;
 }
 
 /// The body's own id, or the header that stands for it.
@@ -104,7 +116,10 @@ Result<HookBody> body_of(net::JsonObject& object, std::string_view header_id) {
   const Result<void> whole = check_whole(object, *kind);
   if (!whole) return whole.error();
 
+  const Result<AnswerBy> by = answer_by(object, *kind);
+  if (!by) return by.error();
   HookBody out;
+  out.answer_by = *by;
   InboundMessage& message = out.message;
   const bool group = object.flag(kGroup);
   message.kind = *kind;

@@ -2,6 +2,7 @@
 // The body of POST /hook/ACCOUNT: one message as JSON (RFC 8259). Strict: what is not understood is
 // refused and named, and so is what is said twice. Pure functions.
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,15 +14,25 @@ namespace sluice::hook {
 inline constexpr std::size_t kMaxProjects = 100;        // the core's bound is lower
 inline constexpr std::size_t kMaxCallbackBytes = 2048;  // so that reply_to fits the core's bound
 
+enum class AnswerBy : std::uint8_t {
+  kCallback,
+  kWait,    // in the response, if it comes in time
+  kStream,  // in the response, as server-sent events
+};
+
 struct HookBody {
   InboundMessage message;  // reply_to is not set yet
   std::string callback;    // as the caller wrote it, empty if it named none
+  AnswerBy answer_by = AnswerBy::kCallback;
 };
 
 /// header_id: the Idempotency-Key header, which may stand for the id; empty if there is none.
 /// kInvalidArgument tells what is wrong ("unknown field \"txt\"") and never holds a message's text.
 /// Allocates no more than a few times the body.
 Result<HookBody> parse_body(std::string_view json, std::string_view header_id);
+
+/// In the place of a callback, which it can't be: the answer is read from the log.
+inline constexpr std::string_view kInResponse = "response:";
 
 /// Where an answer goes, and which message it answers: what reply_to of a hook's messages holds.
 struct ReplyTo {

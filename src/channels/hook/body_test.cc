@@ -149,6 +149,18 @@ TEST(HookBodyTest, AGroupMessageIsForUsOnlyIfItSaysSo) {
             "\"mentioned\" goes with \"group\"");
 }
 
+TEST(HookBodyTest, TakesEachWayToAnswer) {
+  const std::string head = R"({"id":"m1","chat":"c","text":"x","sender":"s","answer":)";
+  EXPECT_EQ(parse_body(head + R"("callback"})", {})->answer_by, AnswerBy::kCallback);
+  EXPECT_EQ(parse_body(head + R"("wait"})", {})->answer_by, AnswerBy::kWait);
+  EXPECT_EQ(parse_body(head + R"("stream"})", {})->answer_by, AnswerBy::kStream);
+  EXPECT_EQ(problem_of(head + R"("never"})"), "\"answer\" must be callback, wait or stream");
+  EXPECT_EQ(problem_of(head + R"("wait","callback":"https://example.com/"})"),
+            "\"callback\" goes with \"answer\": \"callback\"");
+  EXPECT_EQ(problem_of(R"({"id":"m1","chat":"c","sender":"s","kind":"delete","answer":"wait"})"),
+            "only a message can wait for its \"answer\"");
+}
+
 TEST(HookBodyTest, NeverPutsTheTextIntoAnError) {
   for (const char* json :
        {R"({"text":"secret","x":1})", R"({"text":"secret","text":"secret"})", R"({"text":"secret")",

@@ -55,6 +55,9 @@ HookChannel::HookChannel(std::string name, HookOptions options, net::EgressPolic
 
 HookChannel::~HookChannel() {
   if (mounted_) mount_.remove(info_.name);
+  leave();
+  // Requests that were cut off find this when they go on.
+  if (face_ != nullptr) face_->host = nullptr;
 }
 
 Task<Result<void>> HookChannel::start(ChannelHost& host) {
@@ -63,13 +66,19 @@ Task<Result<void>> HookChannel::start(ChannelHost& host) {
     if (!added) co_return added;
     mounted_ = true;
   }
-  host_ = &host;
+  face_ = std::make_shared<Face>(host, info_.name, options_);
   co_return Result<void>();
 }
 
+void HookChannel::leave() {
+  if (face_ == nullptr) return;
+  face_->stopping = true;
+  face_->waiters.for_each([](Waiter& waiter) { waiter.wake(); });
+}
+
 Task<void> HookChannel::stop() {
-  host_ = nullptr;
-  co_return;
+  leave();
+  while (face_ != nullptr && face_->waiting > 0) co_await face_->changed.wait();
 }
 
 // ---- in
@@ -89,20 +98,21 @@ Result<void> HookChannel::check_callback(const std::string& callback) const {
   return {};
 }
 
-Result<InboundMessage> HookChannel::read(const net::HttpRequest& request) const {
+Result<HookBody> HookChannel::read(const net::HttpRequest& request) const {
   const std::string_view key = request.headers.get("idempotency-key").value_or("");
   Result<HookBody> body = parse_body(request.body, without_quotes(key));
   if (!body) return body.error();
-  if (body->callback.empty() && options_.callback.empty()) {
+  const bool by_callback = body->answer_by == AnswerBy::kCallback;
+  if (by_callback && body->callback.empty() && options_.callback.empty()) {
     return refused_callback("name one, because the account has none of its own");
   }
   if (!body->callback.empty()) {
     const Result<void> ok = check_callback(body->callback);
     if (!ok) return ok.error();
   }
-  InboundMessage& message = body->message;
-  message.reply_to = to_string(ReplyTo{std::move(body->callback), message.event});
-  return std::move(message);
+  const std::string where = by_callback ? body->callback : std::string(kInResponse);
+  body->message.reply_to = to_string(ReplyTo{where, body->message.event});
+  return body;
 }
 
 // ---- out
@@ -151,6 +161,8 @@ net::HttpClientRequest HookChannel::post(const SendRequest& request, const Reply
 Task<SendOutcome> HookChannel::send(SendRequest request) {
   const MonoTime deadline = shard_.now() + options_.timeout;
   ReplyTo to = parse_reply_to(request.reply_to);
+  // The turn's commit was the delivery: whoever asked reads it from the log (C18).
+  if (to.callback == kInResponse) co_return SendOutcome::sent();
   const bool own = to.callback.empty() || to.callback == options_.callback;
   if (own) to.callback = options_.callback;
   if (to.callback.empty()) {

@@ -1,8 +1,9 @@
 #pragma once
-// Channel "hook": other programs post messages in, and parts are posted to a callback URL of theirs
-// (docs/channels/hook.md). It is the channel that pushes: claims, outcomes and the unknown rule are
-// for real here. Its guide says what is done when an outcome is unknown: the receiver's idempotency
-// window while it lasts, then one more post labelled as a possible duplicate (C19).
+// Channel "hook": other programs post messages in, and parts are posted to a callback URL of
+// theirs, or the answer comes in the response, or is fetched by a link (docs/channels/hook.md). It
+// is the channel that pushes: claims, outcomes and the unknown rule are for real here. Its guide
+// says what is done when an outcome is unknown: the receiver's idempotency window while it lasts,
+// then one more post labelled as a possible duplicate (C19).
 //
 // Callers' callbacks may only lead to public addresses and what callback_allow lists; the account's
 // own callback is trusted as written. Nothing is redirected.
@@ -15,6 +16,7 @@
 
 #include "channels/hook/body.h"
 #include "channels/hook/door.h"
+#include "channels/hook/face.h"
 #include "channels/hook/mount.h"
 #include "channels/hook/options.h"
 #include "gateway/channel.h"
@@ -47,7 +49,8 @@ class HookChannel : public Channel, private Receiver {
   /// kConflict: the name is taken on the mount. Without a token or secret nothing is mounted: the
   /// account then only sends.
   Task<Result<void>> start(ChannelHost& host) override;
-  /// New posts get 503, and 404 once the channel is destroyed.
+  /// New posts get 503, those that wait for answers get their links, and 404 once the channel is
+  /// destroyed.
   Task<void> stop() override;
   Task<SendOutcome> send(SendRequest request) override;
 
@@ -57,9 +60,10 @@ class HookChannel : public Channel, private Receiver {
 
   Door& door() override { return door_; }
   std::uint64_t body_max() const override { return options_.body_max; }
-  Result<InboundMessage> read(const net::HttpRequest& request) const override;
-  ChannelHost* host() const override { return host_; }
+  Result<HookBody> read(const net::HttpRequest& request) const override;
+  std::shared_ptr<Face> face() const override { return face_; }
 
+  void leave();
   /// Whether a caller may name this as a callback, as far as the URL alone tells.
   Result<void> check_callback(const std::string& callback) const;
   net::HttpClientRequest post(const SendRequest& request, const ReplyTo& to, net::Url url) const;
@@ -72,7 +76,7 @@ class HookChannel : public Channel, private Receiver {
   HookMount& mount_;
   net::HttpClient& client_;
   Shard& shard_;
-  ChannelHost* host_ = nullptr;
+  std::shared_ptr<Face> face_;
   bool mounted_ = false;
 };
 

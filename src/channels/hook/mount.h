@@ -1,17 +1,21 @@
 #pragma once
-// HookMount: the path on a server where the messages of all accounts of kind "hook" are posted,
-// POST /hook/{account}. app/ makes one before its server listens; channels come and go.
+// HookMount: the paths on a server of all accounts of kind "hook": messages are posted to
+// POST /hook/{account}, and answers fetched from GET /hook/{account}/messages/{id}. app/ makes one
+// before its server listens; channels come and go.
 //
 // Lifetime: the gateway outlives the server, because a request may outlive the channel that it was
 // for; the mount outlives both the server and its channels. Shard-confined.
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "channels/hook/body.h"
 #include "channels/hook/door.h"
+#include "channels/hook/face.h"
 #include "gateway/channel.h"
 #include "net/router.h"
 
@@ -23,10 +27,10 @@ class Receiver {
   virtual ~Receiver() = default;
   virtual Door& door() = 0;
   virtual std::uint64_t body_max() const = 0;
-  /// The message that was posted; kInvalidArgument or kPermissionDenied say what is wrong with it.
-  virtual Result<InboundMessage> read(const net::HttpRequest& request) const = 0;
-  /// Null once the channel is stopping.
-  virtual ChannelHost* host() const = 0;
+  /// What was posted; kInvalidArgument or kPermissionDenied say what is wrong with it.
+  virtual Result<HookBody> read(const net::HttpRequest& request) const = 0;
+  /// What is shared with the requests; says whether the channel is stopping.
+  virtual std::shared_ptr<Face> face() const = 0;
 };
 
 class HookMount {
@@ -41,6 +45,7 @@ class HookMount {
   void remove(const std::string& account);
 
  private:
+  void add_route(net::Router& router, std::string_view method, std::string pattern);
   net::GateDecision gate(const net::HttpRequest& request) const;
   Receiver* find(std::string_view account) const;
   static Task<void> serve(const HookMount* self, net::HttpExchange* exchange);

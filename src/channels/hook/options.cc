@@ -47,6 +47,12 @@ void declare(config::Section<HookOptions>& s) {
   s.integer("burst", &O::burst, "Requests that may come at once after a pause.")
       .between(1, 100'000);
   s.size("body_max", &O::body_max, "The largest body of a request.").between(4 << 10, 64 << 20);
+  s.duration("wait_timeout", &O::wait_timeout,
+             "How long a request that asks for its answer waits for it.")
+      .between(milliseconds(100), milliseconds(3'600'000));
+  s.integer("waits_max", &O::waits_max,
+            "How many requests may wait for their answers, or have them streamed, at once.")
+      .between(1, 100'000);
   s.text("callback", &O::callback,
          "Where answers are posted to if the message named no callback. Trusted as written: it "
          "may be inside.")

@@ -24,6 +24,10 @@ struct HookOptions : AccountOptions {
   std::uint32_t burst = 200;                            // and at once
   std::uint64_t body_max = 1 << 20;                     // bytes of one request's body: 413
 
+  // Answers in the response.
+  std::chrono::milliseconds wait_timeout{25'000};  // then 202 and a link
+  std::uint32_t waits_max = 1'000;                 // requests that wait or stream at once: 429
+
   // Out.
   std::string callback;                     // for messages that name none; trusted as written
   std::vector<std::string> callback_allow;  // where callers' callbacks may go besides public places

@@ -1,0 +1,251 @@
+#pragma once
+// A daemon in small: real store, gateway, HTTP server and one face, on a shard of its own, with an
+// agent that tests hold by the hand. It can crash and start again on the same files.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/json/parse.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "gateway/gateway.h"
+#include "net/net_fixture.h"
+#include "net/router.h"
+#include "net/sse.h"
+#include "observe/memory_logger.h"
+#include "store/engine.h"
+#include "store/threaded_store.h"
+
+namespace sluice::faces::test {
+
+using net::test::RawSocket;
+
+/// Answers "echo: TEXT", but
+///   "hold …"   streams "half", waits for release(), and answers "half and half"
+///   "again …"  streams "first try", waits for release(), fails; the next attempt answers
+///              "second try"
+///   "quick …"  fails at once; the next attempt streams and answers "second try"
+///   "down …"   fails as a service does that is away, "mine …" as we do
+///   "split …"  streams "ä" byte by byte, and answers it
+class HeldAgent : public Agent {
+ public:
+  explicit HeldAgent(Loop& loop) : released(loop) {}
+  const AgentInfo& info() const override { return info_; }
+  Task<Result<AgentReply>> run(TurnRequest request, DeltaSink& sink) override {
+    const std::string text = request.text();
+    texts.push_back(text);
+    const auto begins = [&text](std::string_view word) { return text.starts_with(word); };
+    if (begins("hold")) {
+      sink.delta("half");
+      co_await released.wait();
+      sink.delta(" and half");
+      co_return AgentReply{"half and half", std::nullopt};
+    }
+    if ((begins("again") || begins("quick")) && request.attempt == 1) {
+      if (begins("again")) {
+        sink.delta("first try");
+        co_await released.wait();
+      }
+      co_return Error(ErrorKind::kUnavailable, "on purpose", ErrorSource::kPeer,
+                      Retry::with_backoff());
+    }
+    if (begins("again") || begins("quick")) {
+      sink.delta("second try");
+      co_return AgentReply{"second try", std::nullopt};
+    }
+    if (begins("down")) co_return Error(ErrorKind::kUnavailable, "away", ErrorSource::kPeer);
+    if (begins("mine")) co_return Error(ErrorKind::kInternal, "a secret", ErrorSource::kSelf);
+    if (begins("split")) {
+      sink.delta("\xC3");
+      sink.delta("\xA4");
+      co_return AgentReply{"\xC3\xA4", std::nullopt};
+    }
+    co_return AgentReply{"echo: " + text, std::nullopt};
+  }
+
+  Event released;
+  std::vector<std::string> texts;  // of each call
+
+ private:
+  const AgentInfo info_{"agent", "test", OnInterrupt::kAsk, 32, std::chrono::seconds(60)};
+};
+
+struct Answer {
+  int status = 0;
+  std::string head;
+  std::string body;
+  boost::json::value json() const { return boost::json::parse(body); }
+};
+
+/// Reads events over HTTP/1.0, whose bodies are not chunked.
+class EventReader {
+ public:
+  explicit EventReader(RawSocket socket) : socket_(std::move(socket)) {
+    head = socket_.read_until("\r\n\r\n");
+  }
+  /// The next event; one without a kind at the stream's end.
+  net::SseEvent next() {
+    while (events_.empty()) {
+      const std::string some = socket_.read_until("\n\n");
+      if (some.empty()) return {"", "", ""};
+      EXPECT_TRUE(parser_.put(some, events_));
+    }
+    net::SseEvent event = std::move(events_.front());
+    events_.erase(events_.begin());
+    return event;
+  }
+  RawSocket& socket() { return socket_; }
+  std::string head;
+
+ private:
+  RawSocket socket_;
+  net::SseParser parser_;
+  std::vector<net::SseEvent> events_;
+};
+
+/// Derived classes mount their face on a router, and make its channel. They crash() in their
+/// destructors, while what they own is there.
+class FaceTest : public ::testing::Test {
+ protected:
+  explicit FaceTest(std::string account) : account_(std::move(account)) {
+    core_options_.retry_backoff = milliseconds(1);
+  }
+
+  virtual void mount(net::Router& router) = 0;
+  virtual std::unique_ptr<Channel> make_channel(Shard& shard) = 0;
+  /// Gives up what belongs to the router and to the shard.
+  virtual void unmount() = 0;
+
+  void start() {
+    thread_.run([this] { open(); });
+    const bool registered = thread_.await<bool>([this] { return register_channel(this); });
+    ASSERT_TRUE(registered);
+  }
+  /// As after SIGKILL, as far as one process can tell.
+  void crash() {
+    thread_.run([this] {
+      server_.reset();
+      router_.reset();
+      gateway_.reset();
+      unmount();
+      store_.reset();
+    });
+  }
+  void unregister() {
+    thread_.await<bool>([this] { return unregister_channel(this); });
+  }
+  void release() {
+    thread_.run([this] { agent_->released.set(); });
+  }
+  std::uint16_t port() const { return port_; }
+  /// Asks again and again; what is waited for has nothing to tell when it is so.
+  template <class F>
+  void wait_until(F holds) {
+    constexpr int kMost = 1'000'000;  // half a minute and more
+    for (int i = 0; !holds(); ++i) {
+      ASSERT_LT(i, kMost);
+      thread_.run([] {});
+    }
+  }
+  void wait_for_agent_calls(std::size_t count) {
+    wait_until([this, count] { return agent_texts().size() == count; });
+  }
+  std::vector<std::string> agent_texts() {
+    std::vector<std::string> texts;
+    thread_.run([&] { texts = agent_->texts; });
+    return texts;
+  }
+
+  static std::string format(std::string_view first_line, std::string_view token,
+                            std::string_view body, std::string_view headers) {
+    std::string out(first_line);
+    out.append("\r\nHost: localhost\r\n");
+    if (!token.empty()) out.append("Authorization: Bearer ").append(token).append("\r\n");
+    out.append(headers);
+    if (!body.empty()) {
+      if (headers.find("Content-Type") == std::string_view::npos)
+        out.append("Content-Type: application/json\r\n");
+      out.append("Content-Length: " + std::to_string(body.size()) + "\r\n");
+    }
+    return out.append("\r\n").append(body);
+  }
+  static Answer read(RawSocket& socket) {
+    const std::string all = socket.read_response();
+    Answer answer;
+    const std::size_t end = all.find("\r\n\r\n");
+    if (end == std::string::npos) return answer;
+    answer.head = all.substr(0, end + 2);
+    answer.body = all.substr(end + 4);
+    answer.status = std::stoi(answer.head.substr(9, 3));
+    return answer;
+  }
+
+  UnixMillis wall() {
+    UnixMillis now;
+    thread_.run([&] { now = thread_.shard().wall(); });
+    return now;
+  }
+
+  CoreOptions core_options_;
+  MemoryLogger log_;
+  Metrics metrics_;
+
+ private:
+  void open() {
+    Shard& shard = thread_.shard();
+    StoreOptions where;
+    where.directory = directory_.file("store");
+    where.now = shard.wall();
+    auto engine = SqliteEngine::open(where);
+    ASSERT_TRUE(engine) << engine.error().to_string();
+    Recovered recovered = std::move((*engine)->recovered());
+    const HashKey key = (*engine)->hash_key();
+    ThreadedStoreOptions threads;
+    threads.clock = &clock_;
+    threads.log = &log_;
+    threads.metrics = &metrics_;
+    auto store = ThreadedStore::start(shard, std::move(*engine), std::move(threads));
+    ASSERT_TRUE(store) << store.error().to_string();
+    store_ = std::move(*store);
+    gateway_ = std::make_unique<Gateway>(
+        Gateway::Parts{shard, *store_, log_, metrics_, key, {}, {}}, core_options_);
+    gateway_->recover(std::move(recovered));
+    auto agent = std::make_unique<HeldAgent>(shard);
+    agent_ = agent.get();
+    ASSERT_TRUE(gateway_->add_agent(std::move(agent)));
+    router_ = std::make_unique<net::Router>();
+    mount(*router_);
+    net::HttpServerHooks hooks;
+    router_->attach(hooks);
+    server_ = std::make_unique<net::HttpServer>(shard, net::HttpServerOptions{}, std::move(hooks));
+    const auto bound = server_->listen_tcp("127.0.0.1", 0);
+    ASSERT_TRUE(bound);
+    port_ = bound->port;
+  }
+  static Task<bool> register_channel(FaceTest* self) {
+    auto channel = self->make_channel(self->thread_.shard());
+    const Result<void> ok = co_await self->gateway_->register_channel(std::move(channel));
+    co_return ok.has_value();
+  }
+  static Task<bool> unregister_channel(FaceTest* self) {
+    const Result<void> ok = co_await self->gateway_->unregister(self->account_);
+    co_return ok.has_value();
+  }
+
+  const std::string account_;
+  net::test::TempDir directory_;
+  SystemClock clock_;
+  net::test::ShardThread thread_;
+  std::unique_ptr<ThreadedStore> store_;
+  std::unique_ptr<Gateway> gateway_;
+  HeldAgent* agent_ = nullptr;
+  std::unique_ptr<net::Router> router_;
+  std::unique_ptr<net::HttpServer> server_;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace sluice::faces::test
