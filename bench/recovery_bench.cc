@@ -59,7 +59,7 @@ std::vector<Row> waiting(const Scale& scale) {
   world.run_task(accept_all(&world, 0, first));
   const std::uint64_t before = heap_bytes();
   world.run_task(accept_all(&world, first, first + more));
-  const auto grown = static_cast<double>(heap_bytes() - before);
+  const auto grown = static_cast<double>(heap_bytes()) - static_cast<double>(before);
   Row row = below(fmt::format("memory of a waiting message, {} waiting in {} chats", more, kChats),
                   grown / static_cast<double>(more), "bytes", 32);
   row.reference_text = "1530 (the gateway of the seed, measured earlier, not run here)";

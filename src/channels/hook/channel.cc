@@ -73,7 +73,7 @@ Task<Result<void>> HookChannel::start(ChannelHost& host) {
 void HookChannel::leave() {
   if (face_ == nullptr) return;
   face_->stopping = true;
-  face_->waiters.for_each([](Waiter& waiter) { waiter.wake(); });
+  face_->followers->end();
 }
 
 Task<void> HookChannel::stop() {

@@ -11,17 +11,10 @@
 
 #include "channels/hook/options.h"
 #include "gateway/channel.h"
-#include "runtime/list.h"
+#include "gateway/turn_follower.h"
 #include "runtime/wait.h"
 
 namespace sluice::hook {
-
-/// Somebody who waits for an answer, to be woken when the channel stops.
-class Waiter : public ListNode {
- public:
-  virtual ~Waiter() = default;
-  virtual void wake() = 0;
-};
 
 struct Face {
   Face(ChannelHost& h, std::string name, const HookOptions& options)
@@ -30,7 +23,8 @@ struct Face {
         account(std::move(name)),
         wait_timeout(options.wait_timeout),
         waits_max(options.waits_max),
-        changed(loop) {}
+        changed(loop),
+        followers(std::make_shared<TurnFollowers>(h)) {}
 
   ChannelHost* host;  // null once the channel has gone
   Loop& loop;
@@ -40,7 +34,7 @@ struct Face {
   bool stopping = false;
   std::size_t waiting = 0;  // requests
   Event changed;            // pulsed when one of them ends
-  List<Waiter> waiters;
+  const std::shared_ptr<TurnFollowers> followers;
 };
 
 /// Counts a request that waits.

@@ -5,11 +5,12 @@
 #include <optional>
 #include <string>
 
-#include <boost/json/serialize.hpp>
+#include <boost/json.hpp>
 #include <fmt/core.h>
 
 #include "channels/hook/face.h"
-#include "channels/hook/turn_follower.h"
+#include "gateway/gateway.h"
+#include "gateway/turn_follower.h"
 #include "net/sse.h"
 
 namespace sluice::hook {
@@ -69,6 +70,25 @@ std::string delta_json(const FeedDelta& delta) {
                      boost::json::serialize(boost::json::string(delta.text)));
 }
 
+/// {"message": 7, "conversation": 3, "status": "answered", "text": "…", "cut": false}, as
+/// docs/channels/hook.md tells.
+std::string answer_json(const Answer& answer, MessageId message, LaneId lane) {
+  using State = Answer::State;
+  boost::json::object o;
+  o["message"] = message.value;
+  o["conversation"] = lane.value;
+  o["status"] = answer.state == State::kPending  ? std::string_view("accepted")
+                : answer.state == State::kAsking ? std::string_view("asking")
+                                                 : to_string(answer.outcome);
+  if (answer.state == State::kEnded) {
+    o["text"] = answer.text;
+    o["cut"] = answer.cut;
+  }
+  if (!answer.notice.empty()) o["notice"] = answer.notice;
+  if (!answer.error.empty()) o["error"] = answer.error;
+  return boost::json::serialize(o);
+}
+
 /// Waits in the response.
 Task<void> wait(std::shared_ptr<Face> face, HttpExchange* exchange, TurnFollower* follower,
                 Accepted accepted) {
@@ -77,7 +97,8 @@ Task<void> wait(std::shared_ptr<Face> face, HttpExchange* exchange, TurnFollower
   while (step.what == Step::What::kDelta || step.what == Step::What::kReset)
     step = co_await follower->next(deadline);
   if (step.what == Step::What::kAnswer) {
-    exchange->respond(HttpResponse::json(200, step.answer.to_json(accepted.id, accepted.lane)));
+    exchange->respond(
+        HttpResponse::json(200, answer_json(step.answer, accepted.id, accepted.lane)));
   } else if (step.what == Step::What::kFailed) {
     exchange->respond(problem_of(step.error));
   } else {
@@ -107,7 +128,8 @@ Task<void> stream(std::shared_ptr<Face> face, HttpExchange* exchange, TurnFollow
         written = co_await exchange->write(std::string(net::kSseHeartbeat));
         break;
       case Step::What::kAnswer:
-        co_await exchange->write(sse("answer", step.answer.to_json(accepted.id, accepted.lane)));
+        co_await exchange->write(
+            sse("answer", answer_json(step.answer, accepted.id, accepted.lane)));
         co_return;
       default:
         co_return;
@@ -139,7 +161,7 @@ Task<void> answer_here(std::shared_ptr<Face> face, HttpExchange* exchange, HookB
     co_return;
   }
   const InWait waiting(face);
-  TurnFollower follower(face);
+  TurnFollower follower(face->followers);
   const LaneId lane = face->host->find_lane(body.message.chat, body.message.thread);
   if (lane) follower.listen(lane);
   const AnswerBy by = body.answer_by;
@@ -246,7 +268,7 @@ Task<void> get_answer(std::shared_ptr<Face> face, HttpExchange* exchange) {
     exchange->respond(problem_of(answer.error()));
     co_return;
   }
-  std::string json = answer->to_json(MessageId{id}, *lane);
+  std::string json = answer_json(*answer, MessageId{id}, *lane);
   exchange->respond(answer->state == Answer::State::kPending
                         ? later(std::move(json), link_to(*face, MessageId{id}))
                         : HttpResponse::json(200, std::move(json)));

@@ -123,7 +123,7 @@ void OpenAiChannel::leave() {
   if (mount_->face_ == face_) mount_->face_ = nullptr;
   face_->stopping = true;
   face_->opened.pulse();
-  face_->waiters.for_each([](Waiter& waiter) { waiter.wake(); });
+  face_->followers->end();
 }
 
 Task<void> OpenAiChannel::stop() {

@@ -14,18 +14,11 @@
 
 #include "channels/openai/options.h"
 #include "gateway/channel.h"
+#include "gateway/turn_follower.h"
 #include "observe/metrics.h"
-#include "runtime/list.h"
 #include "runtime/wait.h"
 
 namespace sluice::openai {
-
-/// Somebody who waits for an answer, to be woken when the channel stops.
-class Waiter : public ListNode {
- public:
-  virtual ~Waiter() = default;
-  virtual void wake() = 0;
-};
 
 struct Face {
   Face(ChannelHost& h, std::string account_name, OpenAiFaceOptions o, Metrics& metrics)
@@ -36,6 +29,7 @@ struct Face {
         started_at(loop.wall()),
         opened(loop),
         changed(loop),
+        followers(std::make_shared<TurnFollowers>(h)),
         waiting(metrics.gauge("sluice_openai_requests", "Requests that wait for an answer.",
                               {{"account", account}})),
         refused(metrics.counter("sluice_openai_requests_refused_total",
@@ -66,7 +60,7 @@ struct Face {
   Event opened;   // pulsed when one leaves `opening`
   Event changed;  // pulsed when a request ends
   std::size_t requests = 0;
-  List<Waiter> waiters;
+  const std::shared_ptr<TurnFollowers> followers;
   std::unordered_map<std::string, std::uint32_t> requests_of;  // by person
   Gauge& waiting;
   Counter& refused;

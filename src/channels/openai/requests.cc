@@ -11,8 +11,8 @@
 #include "channels/openai/callers.h"
 #include "channels/openai/completion.h"
 #include "channels/openai/face.h"
-#include "channels/openai/turn_follower.h"
 #include "gateway/gateway.h"
+#include "gateway/turn_follower.h"
 #include "net/json_body.h"
 #include "net/sse.h"
 
@@ -246,7 +246,7 @@ Task<void> answer_whole(std::shared_ptr<Face> face, HttpExchange* exchange, Turn
                         Asked asked) {
   const MonoTime deadline = face->loop.now() + face->options.answer_timeout;
   Step step = co_await follower->next(deadline);
-  while (step.what == Step::What::kText || step.what == Step::What::kReset)
+  while (step.what == Step::What::kDelta || step.what == Step::What::kReset)
     step = co_await follower->next(deadline);
   const bool good = step.what == Step::What::kAnswer && step.answer.is_good();
   if (!good) {
@@ -270,9 +270,9 @@ class Stream {
       const Step step = co_await follower->next(face_->loop.now() + kHeartbeat);
       Result<void> written;
       switch (step.what) {
-        case Step::What::kText:
-          sent_ += step.text;
-          written = co_await write(text_event(asked_.heading, step.text));
+        case Step::What::kDelta:
+          sent_ += step.delta.text;
+          written = co_await write(text_event(asked_.heading, step.delta.text));
           break;
         case Step::What::kReset:
           if (sent_.empty()) break;
@@ -370,7 +370,7 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
   const RequestSlot slot(face, message.sender);
   if (const std::optional<Refusal> refusal = slot.refusal()) co_return refuse(*refusal);
 
-  TurnFollower follower(face);
+  TurnFollower follower(face->followers);
   const Checked<Accepted> accepted = co_await accept(face, std::move(message), &follower);
   if (!accepted) {
     // After a failed write nobody knows whether it was accepted.

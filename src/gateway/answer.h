@@ -9,7 +9,7 @@
 #include "gateway/store.h"
 #include "runtime/task.h"
 
-namespace sluice::openai {
+namespace sluice {
 
 struct Answer {
   enum class State : std::uint8_t {
@@ -37,4 +37,4 @@ inline constexpr std::size_t kChunkBytes = 256 * 1024;
 /// kNotFound: the message is not kept any more. store outlives it.
 Task<Result<Answer>> read_answer(Store* store, MessageId message, HistoryId head, bool question);
 
-}  // namespace sluice::openai
+}  // namespace sluice

@@ -1,11 +1,11 @@
-#include "channels/hook/turn_follower.h"
+#include "gateway/turn_follower.h"
 
 #include <utility>
 #include <variant>
 
 #include "base/assert.h"
 
-namespace sluice::hook {
+namespace sluice {
 namespace {
 
 using Step = TurnFollower::Step;
@@ -19,24 +19,27 @@ Step step(What what) {
 
 }  // namespace
 
-TurnFollower::TurnFollower(std::shared_ptr<Face> face) : face_(std::move(face)) {
-  face_->waiters.push_back(*this);
+void TurnFollowers::end() {
+  ended_ = true;
+  all_.for_each([](TurnFollower& follower) {
+    if (follower.feed_ != nullptr) follower.feed_->wake();
+  });
+}
+
+TurnFollower::TurnFollower(std::shared_ptr<TurnFollowers> all) : all_(std::move(all)) {
+  all_->all_.push_back(*this);
 }
 
 TurnFollower::~TurnFollower() { unlink(); }
 
-void TurnFollower::wake() {
-  if (feed_ != nullptr) feed_->wake();
-}
-
 void TurnFollower::close() {
   closed_ = true;
-  wake();
+  if (feed_ != nullptr) feed_->wake();
 }
 
 void TurnFollower::listen(LaneId lane) {
   lane_ = lane;
-  feed_ = face_->host->feeds().subscribe(lane);
+  feed_ = all_->host_->feeds().subscribe(lane);
 }
 
 void TurnFollower::follow(MessageId message, Since since) {
@@ -50,9 +53,9 @@ void TurnFollower::follow(MessageId message, Since since) {
 Task<std::optional<Step>> TurnFollower::look() {
   look_ = false;
   const bool question = std::exchange(question_, false);
-  const HistoryId head = face_->host->head(lane_);
-  Result<Answer> answer = co_await read_answer(&face_->host->store(), message_, head, question);
-  if (closed_ || face_->stopping) co_return step(What::kClosed);
+  const HistoryId head = all_->host_->head(lane_);
+  Result<Answer> answer = co_await read_answer(&all_->host_->store(), message_, head, question);
+  if (over()) co_return step(What::kClosed);
   Step out;
   if (!answer) {
     out.what = What::kFailed;
@@ -67,7 +70,7 @@ Task<std::optional<Step>> TurnFollower::look() {
 
 Task<Step> TurnFollower::next(MonoTime deadline) {
   for (;;) {
-    if (closed_ || face_->stopping) co_return step(What::kClosed);
+    if (over()) co_return step(What::kClosed);
     if (std::exchange(lagged_, false)) {
       feed_.reset();
       listen(lane_);
@@ -80,9 +83,9 @@ Task<Step> TurnFollower::next(MonoTime deadline) {
       continue;
     }
     const std::optional<FeedEvent> event = co_await feed_->next(deadline);
-    if (closed_ || face_->stopping) co_return step(What::kClosed);
+    if (over()) co_return step(What::kClosed);
     if (!event) {
-      if (face_->loop.now() >= deadline) co_return step(What::kQuiet);
+      if (all_->loop_.now() >= deadline) co_return step(What::kQuiet);
       continue;
     }
     std::optional<Step> shown = show(*event);
@@ -127,4 +130,4 @@ std::optional<Step> TurnFollower::show_delta(const FeedDelta& delta) {
   return out;
 }
 
-}  // namespace sluice::hook
+}  // namespace sluice

@@ -1,4 +1,4 @@
-#include "channels/openai/answer.h"
+#include "gateway/answer.h"
 
 #include <limits>
 #include <optional>
@@ -8,7 +8,7 @@
 
 #include "gateway/commands.h"
 
-namespace sluice::openai {
+namespace sluice {
 namespace {
 
 using Lines = std::vector<HistoryRow>;
@@ -106,4 +106,4 @@ Task<Result<Answer>> read_answer(Store* store, MessageId message, HistoryId head
   co_return answer;
 }
 
-}  // namespace sluice::openai
+}  // namespace sluice
