@@ -4,6 +4,8 @@
 #include <vector>
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <sys/random.h>
 
@@ -41,6 +43,16 @@ Digest digest_of(std::string_view secret) {
   Digest digest;
   ::SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), digest.data());
   return digest;
+}
+
+Digest hmac(std::string_view key, std::string_view text) {
+  Digest mac{};
+  unsigned int size = 0;
+  const auto* done =
+      ::HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+             reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &size);
+  SLUICE_ASSERT(done != nullptr && size == mac.size());
+  return mac;
 }
 
 bool equal(const Digest& a, const Digest& b) {

@@ -24,6 +24,8 @@ inline std::string random_secret() { return random_text(32); }
 
 /// SHA-256. Enough at rest for secrets that are random already; not for passwords.
 Digest digest_of(std::string_view secret);
+/// HMAC-SHA-256 (RFC 2104): only who has the key can tell it of a text.
+Digest hmac(std::string_view key, std::string_view text);
 /// In time that does not depend on where they differ.
 bool equal(const Digest& a, const Digest& b);
 

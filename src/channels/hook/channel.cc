@@ -151,8 +151,8 @@ net::HttpClientRequest HookChannel::post(const SendRequest& request, const Reply
                   {"X-Request-Id", request.request_id}};
   if (request.possible_duplicate) post.headers.set("X-Sluice-Possible-Duplicate", "true");
   if (!options_.signing_secret.empty()) {
-    post.headers.set(kSignatureHeader,
-                     signature(options_.signing_secret.reveal(), post.body, shard_.wall()));
+    post.headers.set(auth::kSignatureHeader,
+                     auth::signature(options_.signing_secret.reveal(), post.body, shard_.wall()));
   }
   post.max_response_bytes = kAnswerBytesMax;
   return post;

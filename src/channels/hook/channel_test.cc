@@ -86,7 +86,7 @@ TEST_F(HookChannelTest, SignsWhatItPosts) {
   EXPECT_EQ(send(part(url("/callback"))).what, What::kSent);
   const std::string told(posted_.front().headers.get("x-sluice-signature").value_or(""));
   const std::int64_t at = std::stoll(told.substr(2));
-  EXPECT_EQ(told, signature("key", posted_.front().body, UnixMillis{at * 1000}));
+  EXPECT_EQ(told, auth::signature("key", posted_.front().body, UnixMillis{at * 1000}));
 }
 
 TEST_F(HookChannelTest, ARefusalIsForGood) {

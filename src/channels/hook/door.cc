@@ -41,11 +41,11 @@ bool Door::by_token(const net::HttpRequest& request) const {
          (options_.receive_secret.empty() || request.headers.contains("authorization"));
 }
 
-Result<Signature> Door::signature_of(const net::HttpRequest& request) const {
-  const auto header = request.headers.get(kSignatureHeader);
+Result<auth::Signature> Door::signature_of(const net::HttpRequest& request) const {
+  const auto header = request.headers.get(auth::kSignatureHeader);
   if (!header) return unauthenticated("a token or a signature is needed");
-  const std::optional<Signature> signature = parse_signature(*header);
-  if (!signature || request.headers.count(kSignatureHeader) > 1)
+  const std::optional<auth::Signature> signature = auth::parse_signature(*header);
+  if (!signature || request.headers.count(auth::kSignatureHeader) > 1)
     return unauthenticated("the signature is not \"t=<seconds>,v1=<64 hex digits>\"");
   const std::int64_t window = options_.signature_window.count() / 1000;
   const std::int64_t now = loop_.wall().ms / 1000;
@@ -65,7 +65,7 @@ Result<void> Door::take() {
 
 Result<void> Door::screen(const net::HttpRequest& request) {
   if (!by_token(request)) {
-    const Result<Signature> signature = signature_of(request);
+    const Result<auth::Signature> signature = signature_of(request);
     if (!signature) return signature.error();
     return {};
   }
@@ -79,16 +79,16 @@ Result<void> Door::screen(const net::HttpRequest& request) {
 Result<void> Door::check(const net::HttpRequest& request) {
   if (by_token(request)) return {};
   // Again, because a slow body may have taken longer than the window.
-  const Result<Signature> signature = signature_of(request);
+  const Result<auth::Signature> signature = signature_of(request);
   if (!signature) return signature.error();
-  if (!is_signed_with(*signature, options_.receive_secret.reveal(), what_is_signed(request)))
+  if (!auth::is_signed_with(*signature, options_.receive_secret.reveal(), what_is_signed(request)))
     return unauthenticated("the signature is not of this request, or not by this account's secret");
   const Result<void> fresh = use(*signature);
   if (!fresh) return fresh;
   return take();
 }
 
-Result<void> Door::use(const Signature& signature) {
+Result<void> Door::use(const auth::Signature& signature) {
   const std::int64_t oldest = loop_.wall().ms / 1000 - options_.signature_window.count() / 1000;
   while (!used_.empty() && used_.begin()->first < oldest) {
     used_count_ -= used_.begin()->second.size();

@@ -1,6 +1,6 @@
 #pragma once
 // Door: who may post to an account of kind "hook", and how fast. A caller shows the account's
-// token, or signs what it sends (signature.h):
+// token, or signs what it sends (auth/signature.h):
 //
 //   POST  the body as it leaves
 //   GET   "GET <target>", such as "GET /hook/desk/messages/7"
@@ -16,9 +16,9 @@
 #include <optional>
 #include <set>
 
+#include "auth/signature.h"
 #include "base/result.h"
 #include "channels/hook/options.h"
-#include "channels/hook/signature.h"
 #include "net/http_types.h"
 #include "runtime/loop.h"
 
@@ -55,9 +55,9 @@ class Door {
 
  private:
   bool by_token(const net::HttpRequest& request) const;
-  Result<Signature> signature_of(const net::HttpRequest& request) const;
+  Result<auth::Signature> signature_of(const net::HttpRequest& request) const;
   Result<void> take();
-  Result<void> use(const Signature& signature);
+  Result<void> use(const auth::Signature& signature);
 
   Loop& loop_;
   const HookOptions& options_;

@@ -23,7 +23,7 @@ class HookDoorTest : public ::testing::Test {
     net::HttpRequest request;
     request.method = "POST";
     request.target = "/hook/desk";
-    request.headers.set(kSignatureHeader, signature(key, body, loop_.wall()));
+    request.headers.set(auth::kSignatureHeader, auth::signature(key, body, loop_.wall()));
     request.body = std::move(body);
     return request;
   }
@@ -93,8 +93,8 @@ TEST_F(HookDoorTest, WhatIsReadIsSignedByItsTarget) {
   net::HttpRequest request;
   request.method = "GET";
   request.target = "/hook/desk/messages/7";
-  request.headers.set(kSignatureHeader,
-                      signature("key", "GET /hook/desk/messages/7", loop_.wall()));
+  request.headers.set(auth::kSignatureHeader,
+                      auth::signature("key", "GET /hook/desk/messages/7", loop_.wall()));
   EXPECT_EQ(come(door, request), "ok");
   request.target = "/hook/desk/messages/8";
   EXPECT_EQ(come(door, request), "unauthenticated");
@@ -103,7 +103,7 @@ TEST_F(HookDoorTest, WhatIsReadIsSignedByItsTarget) {
 TEST_F(HookDoorTest, TwoSignaturesAreNone) {
   Door door(loop_, options_);
   net::HttpRequest request = signed_request("{}");
-  request.headers.add(kSignatureHeader, signature("other key", "{}", loop_.wall()));
+  request.headers.add(auth::kSignatureHeader, auth::signature("other key", "{}", loop_.wall()));
   EXPECT_EQ(come(door, request), "unauthenticated");
 }
 

@@ -40,14 +40,14 @@ class HookMountTest : public test::HookTest {
     request.method = "POST";
     request.url = *net::Url::parse(url("/hook/desk"));
     request.headers.set("Content-Type", "application/json");
-    request.headers.set(kSignatureHeader, signature);
+    request.headers.set(auth::kSignatureHeader, signature);
     request.body = std::move(body);
     const auto answer = thread_.await<net::FetchResult<net::HttpClientResponse>>(
         [this, request] { return client_->fetch(request); });
     return answer ? answer->status : 0;
   }
   int post_signed(std::string body, std::string_view key) {
-    const std::string with = signature(key, body, wall());
+    const std::string with = auth::signature(key, body, wall());
     return send_signed(std::move(body), with);
   }
   static std::string detail_of(const net::HttpClientResponse& answer) {
@@ -126,7 +126,7 @@ TEST_F(HookMountTest, ASignatureIsGoodOnce) {
   HookOptions signing = options();
   signing.receive_secret = config::Secret("key");
   start(std::move(signing));
-  const std::string once = signature("key", kMessage, wall());
+  const std::string once = auth::signature("key", kMessage, wall());
   EXPECT_EQ(send_signed(std::string(kMessage), once), 202);
   EXPECT_EQ(send_signed(std::string(kMessage), once), 409);
   EXPECT_EQ(host_->accepted.size(), 1u);
@@ -140,7 +140,7 @@ TEST_F(HookMountTest, ALateSignatureNeverSendsItsBody) {
   socket.send(
       "POST /hook/desk HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
       "X-Sluice-Signature: " +
-      signature("key", kMessage, UnixMillis{1'000}) + "\r\n\r\n");
+      auth::signature("key", kMessage, UnixMillis{1'000}) + "\r\n\r\n");
   EXPECT_TRUE(socket.read_until("\r\n\r\n").starts_with("HTTP/1.1 401"));
 }
 

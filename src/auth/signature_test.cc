@@ -1,22 +1,22 @@
-#include "channels/hook/signature.h"
+#include "auth/signature.h"
 
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-namespace sluice::hook {
+namespace sluice::auth {
 namespace {
 
 constexpr UnixMillis kNow{1'700'000'000'999};
 
-TEST(HookSignatureTest, IsHmacSha256OfTimeAndBody) {
+TEST(SignatureTest, IsHmacSha256OfTimeAndBody) {
   // printf '1.{}' | openssl dgst -sha256 -hmac key
   EXPECT_EQ(signature("key", "{}", UnixMillis{1999}),
             "t=1,v1=1ba6b8171186efc613e8bcc0cbdab2748f24984d7c5a84faa2637afa0e40d224");
 }
 
-TEST(HookSignatureTest, WhatWasSignedIsRecognised) {
+TEST(SignatureTest, WhatWasSignedIsRecognised) {
   const std::string text = signature("key", "{}", kNow);
   const std::optional<Signature> read = parse_signature(text);
   ASSERT_TRUE(read);
@@ -24,7 +24,7 @@ TEST(HookSignatureTest, WhatWasSignedIsRecognised) {
   EXPECT_TRUE(is_signed_with(*read, "key", "{}"));
 }
 
-TEST(HookSignatureTest, AnotherKeyTextOrTimeIsNot) {
+TEST(SignatureTest, AnotherKeyTextOrTimeIsNot) {
   Signature read = *parse_signature(signature("key", "{}", kNow));
   EXPECT_FALSE(is_signed_with(read, "kez", "{}"));
   EXPECT_FALSE(is_signed_with(read, "key", "{ }"));
@@ -32,7 +32,7 @@ TEST(HookSignatureTest, AnotherKeyTextOrTimeIsNot) {
   EXPECT_FALSE(is_signed_with(read, "key", "{}"));
 }
 
-TEST(HookSignatureTest, OneSignatureHasOneForm) {
+TEST(SignatureTest, OneSignatureHasOneForm) {
   const std::string hex(64, 'a');
   EXPECT_TRUE(parse_signature("t=1,v1=" + hex));
   EXPECT_TRUE(parse_signature("v1=" + hex + ",t=1"));
@@ -46,4 +46,4 @@ TEST(HookSignatureTest, OneSignatureHasOneForm) {
 }
 
 }  // namespace
-}  // namespace sluice::hook
+}  // namespace sluice::auth

@@ -1,25 +1,15 @@
-#include "channels/hook/signature.h"
+#include "auth/signature.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/core.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
-#include "base/assert.h"
-
-namespace sluice::hook {
+namespace sluice::auth {
 namespace {
 
-auth::Digest mac_of(std::string_view secret, std::int64_t seconds, std::string_view what) {
-  const std::string text = fmt::format("{}.{}", seconds, what);
-  auth::Digest mac{};
-  unsigned int size = 0;
-  const auto* done =
-      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), &size);
-  SLUICE_ASSERT(done != nullptr && size == mac.size());
-  return mac;
+Digest mac_of(std::string_view secret, std::int64_t seconds, std::string_view what) {
+  return hmac(secret, fmt::format("{}.{}", seconds, what));
 }
 
 std::optional<std::int64_t> parse_seconds(std::string_view text) {
@@ -35,7 +25,7 @@ std::optional<std::int64_t> parse_seconds(std::string_view text) {
 
 std::optional<Signature> parse_signature(std::string_view text) {
   std::optional<std::int64_t> seconds;
-  std::optional<auth::Digest> mac;
+  std::optional<Digest> mac;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(','), text.size());
     const std::string_view field = text.substr(0, end);
@@ -44,7 +34,7 @@ std::optional<Signature> parse_signature(std::string_view text) {
       seconds = parse_seconds(field.substr(2));
       if (!seconds) return std::nullopt;
     } else if (field.starts_with("v1=") && !mac) {
-      mac = auth::digest_from_hex(field.substr(3));
+      mac = digest_from_hex(field.substr(3));
       if (!mac) return std::nullopt;
     } else {
       return std::nullopt;
@@ -55,12 +45,12 @@ std::optional<Signature> parse_signature(std::string_view text) {
 }
 
 bool is_signed_with(const Signature& signature, std::string_view secret, std::string_view what) {
-  return auth::equal(signature.mac, mac_of(secret, signature.seconds, what));
+  return equal(signature.mac, mac_of(secret, signature.seconds, what));
 }
 
 std::string signature(std::string_view secret, std::string_view what, UnixMillis now) {
   const std::int64_t seconds = now.ms / 1000;
-  return fmt::format("t={},v1={}", seconds, auth::to_hex(mac_of(secret, seconds, what)));
+  return fmt::format("t={},v1={}", seconds, to_hex(mac_of(secret, seconds, what)));
 }
 
-}  // namespace sluice::hook
+}  // namespace sluice::auth
