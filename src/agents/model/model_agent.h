@@ -3,16 +3,16 @@
 // deadlines, what may be asked again, what a stream must not do; a ModelProtocol knows the rest.
 //
 // Module agents/model: what the agents of model APIs share, and no agent by itself. The other
-// agents may include it, and nothing else of each other.
+// agents may include it (the webhook agent for its streams), and nothing else of each other.
 //
 // Shard-confined; Shard, Metrics and Logger outlive the agent. Cancelling a run closes its
 // connection. Errors: those of model_error.h. Another attempt is allowed only while no text was
 // streamed: the person must never see two beginnings. A stream that ends early, or falls silent,
 // is an error; the core keeps what was seen of it.
 //
-// Limits: connect, first token, gap and total by the options; kHeaderBytes of head, 1 MiB a line
-// (SseParser), kStreamBytesMax of stream, the reply's text by the core. Redirects are not followed,
-// compressed answers not taken.
+// Limits: connect, first token, gap and total by the options; kHeaderBytes of head, those of
+// StreamReader, the reply's text by the core. Redirects are not followed, compressed answers not
+// taken.
 
 #include <memory>
 #include <optional>
@@ -20,6 +20,7 @@
 
 #include "agents/model/model_options.h"
 #include "agents/model/model_stream.h"
+#include "agents/model/stream_reader.h"
 #include "gateway/agent.h"
 #include "net/http_client.h"
 #include "observe/log.h"
@@ -38,8 +39,6 @@ struct ModelSurroundings {
 class ModelAgent : public Agent {
  public:
   static constexpr std::uint32_t kHeaderBytes = 32 * 1024;
-  /// Deltas are many times their text in size; a model that thinks for long sends much of it.
-  static constexpr std::uint64_t kStreamBytesMax = 64 << 20;
 
   /// kInvalidArgument: a base URL that is none.
   static Result<std::unique_ptr<ModelAgent>> make(std::string name, std::string kind,
@@ -61,21 +60,14 @@ class ModelAgent : public Agent {
     Histogram& first_token;
   };
   struct Call;
-  /// Until when more of the answer must have come, and what went wrong otherwise.
-  struct Patience {
-    MonoTime until;
-    const char* otherwise;
-  };
 
   ModelAgent(AgentInfo info, ModelOptions options, net::Url url,
              std::unique_ptr<const ModelProtocol> protocol, ModelSurroundings around);
 
+  StreamLimits stream_limits() const;
   net::HttpClientRequest request_for(const TurnRequest& turn) const;
   Task<Result<void>> converse(Call* call);
-  Patience patience_of(const Call& call) const;
-  Task<Result<void>> follow(Call* call, net::HttpStream* answer);
   Task<Error> refused(Call* call, net::HttpStream* answer);
-  Result<void> take(Call* call, std::string_view bytes);
   void record(const Call& call, const Result<void>& result);
 
   AgentInfo info_;
