@@ -103,8 +103,7 @@ MadeAgent make_fallback(const config::Instance& instance, Surroundings& around) 
 }
 
 MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
-  auto made = WebhookAgent::make(instance.name, instance.get<WebhookOptions>(), around.client,
-                                 around.shard);
+  auto made = WebhookAgent::make(instance.name, instance.get<WebhookOptions>(), around.shard);
   if (!made) return made.error();
   return std::unique_ptr<Agent>(std::move(*made));
 }

@@ -380,6 +380,20 @@ Task<FetchResult<std::optional<std::string>>> HttpStream::next(MonoTime deadline
   }
 }
 
+Task<FetchResult<std::string>> HttpStream::rest(std::uint64_t max_bytes, MonoTime deadline) {
+  std::string all;
+  for (;;) {
+    auto piece = co_await next(deadline);
+    if (!piece) co_return piece.error();
+    if (!*piece) co_return all;
+    all += **piece;
+    if (all.size() > max_bytes) {
+      co_return impl_->failure(
+          Error(ErrorKind::kTooLarge, "the body is over its bound", ErrorSource::kPeer));
+    }
+  }
+}
+
 HttpClient::HttpClient(Shard& shard, HttpClientOptions options)
     : impl_(std::make_unique<Impl>(shard, std::move(options))) {}
 HttpClient::~HttpClient() = default;

@@ -82,6 +82,8 @@ class HttpStream {
   const HttpHeaders& headers() const;
   /// The next piece as it came, never empty; nullopt at the end. kTimeout leaves the stream usable.
   Task<FetchResult<std::optional<std::string>>> next(MonoTime deadline);
+  /// All that is left. kTooLarge: more than max_bytes.
+  Task<FetchResult<std::string>> rest(std::uint64_t max_bytes, MonoTime deadline);
 
  private:
   friend class HttpClient;

@@ -4,6 +4,8 @@
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
+#include "agents/model/model_fixture.h"
+#include "auth/signature.h"
 #include "config/config_fixture.h"
 #include "net/http_server.h"
 #include "net/net_fixture.h"
@@ -11,33 +13,14 @@
 namespace sluice {
 namespace {
 
-using net::test::RawServer;
-using net::test::RawSocket;
-using net::test::ShardThread;
+using namespace model_test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-class NoSink : public DeltaSink {
-  void delta(std::string_view) override {}
-};
-
-TurnRequest turn() {
-  TurnRequest request;
-  request.turn = TurnId{42};
-  request.request_id = "r1";
-  request.chat = "c1";
-  auto message = std::make_shared<MessageRow>();
-  message->id = MessageId{7};
-  message->text = "hello";
-  request.messages.push_back(std::move(message));
-  return request;
-}
 
 class WebhookAgentTest : public ::testing::Test {
  protected:
   WebhookAgentTest() {
     thread_.run([this] {
-      client_ = std::make_unique<net::HttpClient>(thread_.shard(), net::HttpClientOptions{});
       net::HttpServerHooks hooks;
       hooks.handler = [this](net::HttpExchange& exchange) { return serve(this, &exchange); };
       server_ = std::make_unique<net::HttpServer>(thread_.shard(), net::HttpServerOptions{},
@@ -48,7 +31,6 @@ class WebhookAgentTest : public ::testing::Test {
   ~WebhookAgentTest() override {
     thread_.run([this] {
       agent_.reset();
-      client_.reset();
       server_.reset();
     });
   }
@@ -64,18 +46,21 @@ class WebhookAgentTest : public ::testing::Test {
     return options;
   }
   Result<AgentReply> run(WebhookOptions options) {
-    thread_.run([&] {
-      agent_ = *WebhookAgent::make("helper", std::move(options), *client_, thread_.shard());
-    });
+    thread_.run(
+        [&] { agent_ = *WebhookAgent::make("helper", std::move(options), thread_.shard()); });
     return again();
+  }
+  Error failure(WebhookOptions options) {
+    const auto reply = run(std::move(options));
+    EXPECT_TRUE(reply.has_error());
+    return reply ? Error() : reply.error();
   }
   Result<AgentReply> again() {
     return thread_.await<Result<AgentReply>>([this] { return agent_->run(turn(), sink_); });
   }
 
   ShardThread thread_;
-  NoSink sink_;
-  std::unique_ptr<net::HttpClient> client_;
+  Recorder sink_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<WebhookAgent> agent_;
   std::uint16_t port_ = 0;
@@ -112,6 +97,43 @@ TEST_F(WebhookAgentTest, SendsItsTokenAndTheConfiguredHeaders) {
   ASSERT_TRUE(run(std::move(with)).has_value());
   EXPECT_EQ(requests_.front().headers.get("authorization"), "Bearer s3cret");
   EXPECT_EQ(requests_.front().headers.get("x-team"), "blue");
+}
+
+TEST_F(WebhookAgentTest, SignsTimeAndBodyIfItHasASecret) {
+  WebhookOptions with = options(port_);
+  with.signing_secret = config::Secret("key");
+  ASSERT_TRUE(run(std::move(with)).has_value());
+  const net::HttpRequest& post = requests_.front();
+  const auto signature =
+      auth::parse_signature(post.headers.get(auth::kSignatureHeader).value_or(""));
+  ASSERT_TRUE(signature);
+  EXPECT_TRUE(auth::is_signed_with(*signature, "key", post.body));
+  std::int64_t now = 0;
+  thread_.run([&] { now = thread_.shard().wall().ms / 1000; });
+  EXPECT_NEAR(static_cast<double>(signature->seconds), static_cast<double>(now), 60);
+}
+
+TEST_F(WebhookAgentTest, SignsNothingWithoutASecret) {
+  ASSERT_TRUE(run(options(port_)).has_value());
+  EXPECT_FALSE(requests_.front().headers.contains(auth::kSignatureHeader));
+}
+
+TEST_F(WebhookAgentTest, AsksForAnAnswerThatIsNotCompressed) {
+  ASSERT_TRUE(run(options(port_)).has_value());
+  EXPECT_EQ(requests_.front().headers.get("accept-encoding"), "identity");
+  EXPECT_EQ(requests_.front().headers.get("accept"), "text/event-stream, application/json");
+}
+
+TEST_F(WebhookAgentTest, ACompressedAnswerIsRefused) {
+  answer_.headers.set("Content-Encoding", "gzip");
+  EXPECT_EQ(failure(options(port_)).kind(), ErrorKind::kBadResponse);
+}
+
+TEST_F(WebhookAgentTest, AnErrorSentAs200IsAnError) {
+  answer_ = net::HttpResponse::json(200, R"({"error": {"status": 429, "retry_after": 7}})");
+  const Error error = failure(options(port_));
+  EXPECT_EQ(error.kind(), ErrorKind::kRateLimited);
+  EXPECT_EQ(error.retry(), Retry::after(seconds(7)));
 }
 
 TEST_F(WebhookAgentTest, ARefusedConnectionMayBeTriedAgain) {
@@ -199,7 +221,7 @@ TEST_F(WebhookAgentTest, RefusesAUrlThatIsNone) {
   thread_.run([this] {
     WebhookOptions wrong;
     wrong.url = "agent.example/turns";
-    const auto made = WebhookAgent::make("helper", wrong, *client_, thread_.shard());
+    const auto made = WebhookAgent::make("helper", wrong, thread_.shard());
     ASSERT_TRUE(made.has_error());
     EXPECT_EQ(made.error().kind(), ErrorKind::kInvalidArgument);
   });

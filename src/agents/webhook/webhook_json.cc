@@ -1,9 +1,12 @@
 #include "agents/webhook/webhook_json.h"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 #include <fmt/core.h>
 #include <openssl/sha.h>
 
+#include "agents/model/model_error.h"
 #include "base/utf8.h"
 #include "gateway/row_names.h"
 #include "net/retry_after.h"
@@ -14,10 +17,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kMetaBytesMax = 1024;
-
-Error bad_answer(std::string what) {
-  return Error(ErrorKind::kBadResponse, "webhook: " + std::move(what), ErrorSource::kPeer);
-}
 
 json::object message_json(const MessageRow& message) {
   json::object o;
@@ -55,46 +54,87 @@ bool take_text(const json::object& o, std::string_view name, std::string& out,
   return true;
 }
 
-Result<AgentReply> read_reply(const net::HttpClientResponse& answer) {
-  const std::optional<std::string_view> type = answer.headers.get("content-type");
-  std::string media(type.value_or("").substr(0, type.value_or("").find(';')));
+std::string media_type(const net::HttpHeaders& headers) {
+  const std::string_view all = headers.get("content-type").value_or("");
+  std::string media(all.substr(0, all.find(';')));
   while (!media.empty() && media.back() == ' ') media.pop_back();
-  if (!net::equal_ignoring_case(media, "application/json")) {
-    return bad_answer("the answer's content type is not application/json");
-  }
-  boost::system::error_code ec;
-  const json::value value = json::parse(answer.body, ec);
-  if (ec) return bad_answer("the answer is not JSON: " + ec.message());
-  const json::object* o = value.if_object();
-  if (o == nullptr) return bad_answer("the answer is not a JSON object");
-  const json::value* text = o->if_contains("text");
-  if (text == nullptr || !text->is_string()) return bad_answer("the answer has no \"text\"");
-  AgentReply reply;
-  reply.text = std::string_view(text->get_string());
-  if (normalise_text(reply.text).empty()) return bad_answer("the answer's text is empty");
+  return media;
+}
 
+Result<std::optional<ResponseMeta>> read_meta(const json::object& o) {
   ResponseMeta meta;
   std::string problem;
-  bool any = take_text(*o, "session", meta.session, problem);
-  any = take_text(*o, "project", meta.project, problem) || any;
-  any = take_text(*o, "project_tag", meta.project_tag, problem) || any;
-  any = take_text(*o, "seed", meta.seed, problem) || any;
-  any = take_text(*o, "phase", meta.phase, problem) || any;
-  const json::value* passed = o->if_contains("evaluation_passed");
+  bool any = take_text(o, "session", meta.session, problem);
+  any = take_text(o, "project", meta.project, problem) || any;
+  any = take_text(o, "project_tag", meta.project_tag, problem) || any;
+  any = take_text(o, "seed", meta.seed, problem) || any;
+  any = take_text(o, "phase", meta.phase, problem) || any;
+  const json::value* passed = o.if_contains("evaluation_passed");
   if (passed != nullptr && !passed->is_null()) {
     if (!passed->is_bool()) problem = "\"evaluation_passed\" is neither true nor false";
     if (passed->is_bool()) meta.evaluation_passed = passed->get_bool();
     any = true;
   }
   if (!problem.empty()) return bad_answer(std::move(problem));
-  if (any) reply.meta = std::move(meta);
-  return reply;
+  return any ? std::optional(std::move(meta)) : std::nullopt;
 }
 
 Retry retry_of(const net::HttpHeaders& headers, UnixMillis now) {
   const auto told = headers.get("retry-after");
   const auto wait = told ? net::parse_retry_after(*told, now) : std::nullopt;
   return wait ? Retry::after(*wait) : Retry::with_backoff();
+}
+
+/// What a status that is no success means; retry where the agent may be asked again.
+Error refusal(int status, std::string what, Retry retry) {
+  const auto error = [&](ErrorKind kind, Retry r = Retry::never()) {
+    return Error(kind, std::move(what), ErrorSource::kPeer, r);
+  };
+  switch (status) {
+    case 401:
+      return error(ErrorKind::kUnauthenticated);
+    case 403:
+      return error(ErrorKind::kPermissionDenied);
+    case 413:
+      return error(ErrorKind::kTooLarge);
+    case 408:
+    case 425:
+      return error(ErrorKind::kUnavailable, Retry::with_backoff());
+    case 429:
+      return error(ErrorKind::kRateLimited, retry);
+    default:
+      break;
+  }
+  if (status >= 500) return error(ErrorKind::kUnavailable, retry);
+  if (status >= 300 && status < 400) what += "; redirects are not followed";
+  if (status < 300) what += " where 200 was expected";
+  return error(ErrorKind::kBadResponse);
+}
+
+/// {"status": 503, "retry_after": 5, "code": "busy"}, all of which may be left out.
+Error told_error_of(const json::value& value) {
+  const json::object* o = value.if_object();
+  const auto member = [o](const char* name) {
+    return o == nullptr ? nullptr : o->if_contains(name);
+  };
+  int status = 500;
+  const json::value* told = member("status");
+  if (told != nullptr && told->is_int64() && told->get_int64() >= 400 && told->get_int64() <= 599) {
+    status = static_cast<int>(told->get_int64());
+  }
+  Retry retry = Retry::with_backoff();
+  const json::value* after = member("retry_after");
+  if (after != nullptr && after->is_int64() && after->get_int64() >= 0) {
+    const std::int64_t most = std::chrono::seconds(net::kRetryAfterMost).count();
+    retry = Retry::after(std::chrono::seconds(std::min(after->get_int64(), most)));
+  }
+  std::string what = fmt::format("told an error, {}", status);
+  const json::value* code = member("code");
+  if (code != nullptr && code->is_string()) {
+    const std::string_view name = log_name(code->get_string());
+    if (!name.empty()) what.append(" (").append(name).append(")");
+  }
+  return refusal(status, std::move(what), retry);
 }
 
 }  // namespace
@@ -133,39 +173,47 @@ std::string webhook_idempotency_key(const TurnRequest& request) {
   return key;
 }
 
+Result<WebhookSaid> read_webhook_said(std::string_view body) {
+  boost::system::error_code ec;
+  const json::value value = json::parse(body, ec);
+  if (ec) return bad_answer("the answer is not JSON: " + ec.message());
+  const json::object* o = value.if_object();
+  if (o == nullptr) return bad_answer("the answer is not a JSON object");
+  WebhookSaid said;
+  const json::value* error = o->if_contains("error");
+  if (error != nullptr && !error->is_null()) {
+    said.error = told_error_of(*error);
+    return said;
+  }
+  const json::value* text = o->if_contains("text");
+  if (text != nullptr && !text->is_string()) return bad_answer("\"text\" is not a text");
+  if (text != nullptr) said.reply.text = std::string_view(text->get_string());
+  auto meta = read_meta(*o);
+  if (!meta) return meta.error();
+  said.reply.meta = std::move(*meta);
+  return said;
+}
+
+Result<AgentReply> read_webhook_reply(std::string_view body) {
+  auto said = read_webhook_said(body);
+  if (!said) return said.error();
+  if (said->error) return *said->error;
+  if (normalise_text(said->reply.text).empty()) return bad_answer("the answer has no text");
+  return std::move(said->reply);
+}
+
 Result<AgentReply> read_webhook_answer(const net::HttpClientResponse& answer, bool idempotent,
                                        UnixMillis now) {
-  const int status = answer.status;
-  if (status == 200) return read_reply(answer);
-  const std::string what = fmt::format("webhook answered {}", status);
-  const auto error = [&](ErrorKind kind, Retry retry = Retry::never()) {
-    return Error(kind, what, ErrorSource::kPeer, retry);
-  };
-  switch (status) {
-    case 401:
-      return error(ErrorKind::kUnauthenticated);
-    case 403:
-      return error(ErrorKind::kPermissionDenied);
-    case 413:
-      return error(ErrorKind::kTooLarge);
-    case 408:
-    case 425:
-      return error(ErrorKind::kUnavailable, Retry::with_backoff());
-    case 429:
-      return error(ErrorKind::kRateLimited, retry_of(answer.headers, now));
-    case 502:
-    case 504:
-      // A proxy speaks: what became of the request behind it, it doesn't know.
-      return error(ErrorKind::kUnavailable,
-                   idempotent ? retry_of(answer.headers, now) : Retry::never());
-    default:
-      break;
+  if (answer.status == 200) {
+    if (net::equal_ignoring_case(media_type(answer.headers), "application/json")) {
+      return read_webhook_reply(answer.body);
+    }
+    return bad_answer("the answer's content type is not application/json");
   }
-  if (status >= 500) return error(ErrorKind::kUnavailable, retry_of(answer.headers, now));
-  if (status >= 300 && status < 400) {
-    return bad_answer(fmt::format("answered {}; redirects are not followed", status));
-  }
-  return bad_answer(fmt::format("answered {} where 200 was expected", status));
+  // With 502 and 504 a proxy speaks: what became of the request behind it, it doesn't know.
+  const bool by_proxy = answer.status == 502 || answer.status == 504;
+  const Retry retry = by_proxy && !idempotent ? Retry::never() : retry_of(answer.headers, now);
+  return refusal(answer.status, fmt::format("answered {}", answer.status), retry);
 }
 
 Error webhook_failure(const net::FetchError& failure, bool idempotent) {
@@ -182,7 +230,7 @@ Error webhook_failure(const net::FetchError& failure, bool idempotent) {
     kind = ErrorKind::kUnavailable;
     retry = Retry::never();
   }
-  return Error(kind, "webhook: " + failure.error.context(), ErrorSource::kPeer, retry);
+  return Error(kind, failure.error.context(), ErrorSource::kPeer, retry);
 }
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agents/webhook/webhook_options.h"
+#include "net/retry_after.h"
 
 namespace sluice {
 namespace {
@@ -177,6 +178,25 @@ TEST(WebhookAnswerTest, AFailureOfAProxyIsTriedAgainOnlyIfTheAgentIsIdempotent) 
   for (const int status : {502, 504}) {
     EXPECT_FALSE(error_of(answer(status), false).retry().allowed());
     EXPECT_TRUE(error_of(answer(status), true).retry().allowed());
+  }
+}
+
+TEST(WebhookSaidTest, AnErrorIsToldByTheStatusThatItWouldHaveHad) {
+  const auto error = [](const std::string& json) {
+    const auto said = read_webhook_said(R"({"text": "x", "error": )" + json + "}");
+    EXPECT_TRUE(said.has_value() && said->error) << json;
+    return said && said->error ? *said->error : Error();
+  };
+  EXPECT_EQ(error(R"({"status": 403})").kind(), ErrorKind::kPermissionDenied);
+  EXPECT_EQ(error(R"({"status": 504, "retry_after": 2})").retry(), Retry::after(seconds(2)));
+  EXPECT_EQ(error(R"({"status": 500, "retry_after": 999999999})").retry(),
+            Retry::after(net::kRetryAfterMost));
+  EXPECT_EQ(error(R"({"code": "no_tools"})").context(), "told an error, 500 (no_tools)");
+  EXPECT_EQ(error(R"({"code": "not for a log"})").context(), "told an error, 500");
+  for (const char* odd : {R"("broken")", "{}", "[]", "true", R"({"status": 200})",
+                          R"({"status": "429", "retry_after": -1})"}) {
+    EXPECT_EQ(error(odd).kind(), ErrorKind::kUnavailable) << odd;
+    EXPECT_EQ(error(odd).retry(), Retry::with_backoff()) << odd;
   }
 }
 

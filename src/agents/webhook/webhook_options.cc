@@ -9,9 +9,9 @@ namespace sluice {
 namespace {
 
 constexpr std::string_view kOurs[] = {
-    "host",          "connection",       "content-length", "transfer-encoding",
-    "expect",        "content-type",     "accept",         "idempotency-key",
-    "x-sluice-turn", "x-sluice-attempt", "x-request-id"};
+    "host",         "connection",      "content-length",    "transfer-encoding", "expect",
+    "content-type", "accept",          "idempotency-key",   "x-sluice-turn",     "x-sluice-attempt",
+    "x-request-id", "accept-encoding", "x-sluice-signature"};
 
 std::string check_url(const std::string& text) {
   const auto url = net::Url::parse(text);
@@ -35,11 +35,24 @@ void declare(config::Section<WebhookOptions>& s) {
   s.text("url", &WebhookOptions::url, "Where turns are posted to.").required().check(check_url);
   s.secret("token", &WebhookOptions::token,
            "Sent as Authorization: Bearer, so that the agent knows who calls.");
+  s.secret("signing_secret", &WebhookOptions::signing_secret,
+           "Signs what is posted (X-Sluice-Signature).");
   s.list("headers", &WebhookOptions::headers,
          "More headers of each request, as \"Name: value\". They are no place for secrets.")
       .length(0, 32)
       .check(check_headers);
-  s.duration("timeout", &WebhookOptions::timeout, "How long an answer may take.")
+  s.path("ca_file", &WebhookOptions::ca_file,
+         "PEM file of authorities that are trusted besides the system's.");
+  s.duration("connect_timeout", &WebhookOptions::connect_timeout,
+             "How long name, connection and TLS may take.")
+      .between(milliseconds(10), hours(1));
+  s.duration("first_token_timeout", &WebhookOptions::first_token_timeout,
+             "How long the agent may take until it begins to answer.")
+      .between(milliseconds(10), hours(24));
+  s.duration("gap_timeout", &WebhookOptions::gap_timeout,
+             "How long it may pause within a streamed answer.")
+      .between(milliseconds(10), hours(24));
+  s.duration("timeout", &WebhookOptions::timeout, "How long a whole answer may take.")
       .between(milliseconds(100), hours(24));
   s.size("response_bytes_max", &WebhookOptions::response_bytes_max, "The largest answer, as JSON.")
       .between(1024, 64 << 20);

@@ -18,7 +18,12 @@ namespace sluice {
 struct WebhookOptions {
   std::string url;  // trusted as written: it may be inside
   config::Secret token;
+  config::Secret signing_secret;
   std::vector<std::string> headers;  // "Name: value"
+  std::string ca_file;
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds first_token_timeout{120'000};
+  std::chrono::milliseconds gap_timeout{60'000};
   std::chrono::milliseconds timeout{120'000};
   std::uint64_t response_bytes_max = 4 << 20;  // a reply in JSON may take six times its own size
   bool idempotent = false;
