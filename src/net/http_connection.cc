@@ -188,6 +188,11 @@ Task<HttpConnection::Received> HttpConnection::receive(HttpExchange* exchange) {
   const bool passed = co_await pass_gate(&parser, exchange);
   if (!passed) co_return keep_alive_ ? Received::kAnswered : Received::kBroken;
   if (!parser.expects_body()) co_return Received::kWhole;
+  if (exchange->stream_body_) {
+    exchange->body_ =
+        std::make_unique<HttpExchange::Body>(HttpExchange::Body{std::move(parser), std::nullopt});
+    co_return Received::kWhole;
+  }
   const bool got_body = co_await read_body(&parser, exchange);
   co_return got_body ? Received::kWhole : Received::kBroken;
 }
@@ -235,6 +240,7 @@ Task<bool> HttpConnection::pass_gate(HttpParser* parser, HttpExchange* exchange)
     }
     limit = decision.body_limit.value_or(limit);
     exchange->context_ = std::move(decision.context);
+    exchange->stream_body_ = decision.stream_body;
   }
   parser->set_body_limit(limit);
   if (body && parser->content_length().value_or(0) > limit) {
@@ -244,33 +250,56 @@ Task<bool> HttpConnection::pass_gate(HttpParser* parser, HttpExchange* exchange)
   co_return true;
 }
 
-Task<bool> HttpConnection::read_body(HttpParser* parser, HttpExchange* exchange) {
-  const MonoTime begun = server_.shard.now();
-  if (parser->expects_continue() && pending_.empty()) {
-    auto sent = co_await transport_.write_all("HTTP/1.1 100 Continue\r\n\r\n",
-                                              server_.options.stall_timeout);
-    if (!sent) co_return false;
-  }
+Task<bool> HttpConnection::say_continue(HttpParser* parser) {
+  if (!parser->expects_continue() || !pending_.empty()) co_return true;
+  auto sent =
+      co_await transport_.write_all("HTTP/1.1 100 Continue\r\n\r\n", server_.options.stall_timeout);
+  co_return sent.has_value();
+}
+
+/// Until there is more of the body than before, or its end.
+Task<Result<void>> HttpConnection::read_more(HttpParser* parser, MonoTime begun) {
+  const std::uint64_t before = parser->body_bytes();
   for (;;) {
     auto fed = feed(*parser);
-    if (!fed) {
-      co_await refuse(&exchange->request_, parser->failure_status(), fed.error().context());
-      co_return false;
-    }
-    if (parser->done()) break;
+    if (!fed) co_return fed.error();
+    if (parser->done() || parser->body_bytes() > before) co_return Result<void>();
     if (*fed && !pending_.empty()) continue;
     const auto earned = std::chrono::nanoseconds(std::chrono::seconds(1)) * parser->body_bytes() /
                         server_.options.body_min_rate;
     const Fill got = co_await fill(begun + server_.options.body_timeout + earned);
     if (got == Fill::kTimeout) {
-      co_await refuse(&exchange->request_, 408, "the body took too long");
-      co_return false;
+      co_return Error(ErrorKind::kTimeout, "the body took too long", ErrorSource::kPeer);
     }
-    if (got != Fill::kData && got != Fill::kInterrupted) co_return false;
+    if (got != Fill::kData && got != Fill::kInterrupted) {
+      co_return Error(ErrorKind::kUnavailable, "the client has gone", ErrorSource::kPeer);
+    }
+  }
+}
+
+Task<bool> HttpConnection::read_body(HttpParser* parser, HttpExchange* exchange) {
+  const MonoTime begun = server_.shard.now();
+  const bool may_go_on = co_await say_continue(parser);
+  if (!may_go_on) co_return false;
+  while (!parser->done()) {
+    const Result<void> more = co_await read_more(parser, begun);
+    if (more) continue;
+    const Error& error = more.error();
+    if (error.kind() == ErrorKind::kUnavailable) co_return false;
+    const int status = error.kind() == ErrorKind::kTimeout ? 408 : parser->failure_status();
+    co_await refuse(&exchange->request_, status, error.context());
+    co_return false;
   }
   body_in_ = parser->body_bytes();
   exchange->request_.body = std::move(parser->body());
   co_return true;
+}
+
+/// What the handler has not read of a body stands in the way of another request.
+void HttpConnection::leave_body(HttpExchange* exchange) {
+  if (exchange->body_ == nullptr || exchange->body_->parser.done()) return;
+  keep_alive_ = false;
+  unread_input_ = true;
 }
 
 Task<void> HttpConnection::refuse(HttpRequest* request, int status, std::string detail) {

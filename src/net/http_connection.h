@@ -73,6 +73,9 @@ class HttpConnection : public ListNode {
   Task<bool> read_head(HttpParser* parser);
   Task<bool> pass_gate(HttpParser* parser, HttpExchange* exchange);
   Task<bool> read_body(HttpParser* parser, HttpExchange* exchange);
+  Task<bool> say_continue(HttpParser* parser);
+  Task<Result<void>> read_more(HttpParser* parser, MonoTime begun);
+  void leave_body(HttpExchange* exchange);
   Task<bool> run_exchange(HttpExchange* exchange);
   static Task<void> run_handler(HttpServerShared* server, HttpExchange* exchange, Event* changed);
   [[gnu::noinline]] Task<bool> finish_exchange(HttpExchange* exchange);

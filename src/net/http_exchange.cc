@@ -1,5 +1,6 @@
 // The answering half of a connection: the handler's run, whole responses and streams.
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -118,6 +119,7 @@ std::string HttpConnection::head_of(const HttpRequest& request, const HttpRespon
 
 Task<bool> HttpConnection::write_response(HttpExchange* exchange, HttpResponse response) {
   if (server_.stopping) keep_alive_ = false;
+  leave_body(exchange);
   const HttpRequest& request = exchange->request_;
   const bool bodyless =
       request.method == "HEAD" || response.status == 204 || response.status == 304;
@@ -134,6 +136,25 @@ Task<bool> HttpConnection::write_response(HttpExchange* exchange, HttpResponse r
   co_return sent.has_value();
 }
 
+Task<Result<std::string>> HttpExchange::read_body() {
+  SLUICE_ASSERT(state_ == State::kOpen);
+  if (body_ == nullptr) co_return std::exchange(request_.body, {});
+  HttpConnection& c = connection_;
+  HttpParser& parser = body_->parser;
+  if (!body_->begun) {
+    body_->begun = c.server_.shard.now();
+    const bool may_go_on = co_await c.say_continue(&parser);
+    if (!may_go_on) {
+      co_return Error(ErrorKind::kUnavailable, "the client has gone", ErrorSource::kPeer);
+    }
+  }
+  if (parser.done()) co_return std::string();
+  const Result<void> more = co_await c.read_more(&parser, *body_->begun);
+  c.body_in_ = parser.body_bytes();
+  if (!more) co_return more.error();
+  co_return std::exchange(parser.body(), {});
+}
+
 void HttpExchange::respond(HttpResponse response) {
   SLUICE_ASSERT(state_ == State::kOpen);
   response_ = std::move(response);
@@ -144,6 +165,7 @@ void HttpExchange::respond(HttpResponse response) {
 Task<Result<void>> HttpExchange::start_stream(HttpResponse head) {
   SLUICE_ASSERT(state_ == State::kOpen);
   HttpConnection& c = connection_;
+  c.leave_body(this);
   const bool bodyless = request_.method == "HEAD";
   c.chunked_ = request_.minor_version > 0 && !bodyless;
   if (c.server_.stopping || !c.chunked_) c.keep_alive_ = false;

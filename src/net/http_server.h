@@ -52,6 +52,13 @@ class HttpExchange {
   /// What the router found between the slashes, decoded, in order of the pattern.
   std::vector<std::string>& params() { return params_; }
 
+  /// The next piece, of about 64 KiB at most, of a body that the gate has left to the handler
+  /// (GateDecision::stream_body); empty at its end. What is not asked for stays with the client: a
+  /// slow handler slows it down. Errors: kTooLarge (over the bound: 413), kInvalidArgument (no
+  /// HTTP: 400), kTimeout (slower than body_timeout allows: 408), kUnavailable (the client has
+  /// gone). Who answers before the body's end closes the connection behind the answer.
+  Task<Result<std::string>> read_body();
+
   /// Answers with a whole response; once. It is sent without the handler: nobody waits for the
   /// client.
   void respond(HttpResponse response);
@@ -83,6 +90,11 @@ class HttpExchange {
  private:
   friend class HttpConnection;
   enum class State : unsigned char { kOpen, kResponded, kWritten, kStreaming, kBroken, kUpgraded };
+  /// A body that the handler reads.
+  struct Body {
+    HttpParser parser;
+    std::optional<MonoTime> begun;
+  };
 
   HttpExchange(HttpConnection& connection, Loop& loop) : connection_(connection), gone_(loop) {}
 
@@ -91,11 +103,13 @@ class HttpExchange {
   std::any context_;
   std::vector<std::string> params_;
   HttpResponse response_;
+  std::unique_ptr<Body> body_;  // null: it is in the request
   Event gone_;
   State state_ = State::kOpen;
   bool writing_ = false;
   bool handler_done_ = false;
   bool cancel_when_gone_ = false;
+  bool stream_body_ = false;
 };
 
 using HttpHandler = std::function<Task<void>(HttpExchange&)>;
@@ -104,6 +118,7 @@ using HttpHandler = std::function<Task<void>(HttpExchange&)>;
 struct GateDecision {
   std::optional<HttpResponse> refusal;      // sent at once; the body is never buffered
   std::optional<std::uint64_t> body_limit;  // bytes, in place of the server's
+  bool stream_body = false;                 // the handler reads it as it comes (read_body)
   std::any context;                         // handed to the handler
 
   static GateDecision pass() { return {}; }

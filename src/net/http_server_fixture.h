@@ -1,6 +1,7 @@
 #pragma once
 // An HttpServer on a shard's thread whose handlers do what tests need.
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <stdexcept>
@@ -15,7 +16,9 @@ namespace sluice::net::test {
 
 /// Paths: /echo answers method, path and body; /big answers 1 MiB; /hold answers when open_gate()
 /// is called; /stream sends three pieces; /endless streams until cancelled; /flood streams without
-/// pause; /throw throws; /nothing does not answer; /who tells the peer.
+/// pause; /throw throws; /nothing does not answer; /who tells the peer; /upload reads its body
+/// piece by piece, and answers its size; /upload-held waits for open_gate() before it reads;
+/// /upload-refused reads one piece and answers 415.
 class HttpServerFixture {
  public:
   explicit HttpServerFixture(HttpServerOptions options = {}, HttpGate gate = {}) {
@@ -88,6 +91,10 @@ class HttpServerFixture {
   std::atomic<int> started{0};    // handlers
   std::atomic<int> finished{0};   // to their end
   std::atomic<int> destroyed{0};  // either way
+  // Of /upload.
+  std::atomic<std::size_t> uploaded{0};
+  std::atomic<std::size_t> largest_piece{0};
+  std::atomic<int> upload_error{-1};  // an ErrorKind
 
  private:
   struct Count {
@@ -95,6 +102,7 @@ class HttpServerFixture {
     ~Count() { ++destroyed; }
   };
   static Task<void> handle(HttpServerFixture* self, HttpExchange* exchange);
+  static Task<void> take_upload(HttpServerFixture* self, HttpExchange* exchange);
   static Task<bool> poll(HttpServerFixture* self, std::function<bool()> condition) {
     const MonoTime give_up = self->thread_.shard().now() + std::chrono::seconds(10);
     while (!condition()) {
@@ -113,6 +121,29 @@ class HttpServerFixture {
   std::unique_ptr<HttpServer> server_;
 };
 
+inline Task<void> HttpServerFixture::take_upload(HttpServerFixture* self, HttpExchange* exchange) {
+  const std::string path = exchange->request().path;
+  if (path == "/upload-held") co_await self->hold_->wait();
+  std::size_t size = 0;
+  for (;;) {
+    const Result<std::string> piece = co_await exchange->read_body();
+    if (!piece) {
+      self->upload_error = static_cast<int>(piece.error().kind());
+      exchange->respond(HttpResponse::problem(status_of(piece.error().kind()), "x", "x"));
+      co_return;
+    }
+    if (piece->empty()) break;
+    size += piece->size();
+    self->largest_piece = std::max(self->largest_piece.load(), piece->size());
+    self->uploaded = size;
+    if (path == "/upload-refused") {
+      exchange->respond(HttpResponse::problem(415, "x", "x"));
+      co_return;
+    }
+  }
+  exchange->respond(HttpResponse::text(200, std::to_string(size)));
+}
+
 inline Task<void> HttpServerFixture::handle(HttpServerFixture* self, HttpExchange* exchange) {
   Count count{self->destroyed};
   ++self->started;
@@ -126,7 +157,9 @@ inline Task<void> HttpServerFixture::handle(HttpServerFixture* self, HttpExchang
   } else if (path == "/throw") {
     throw std::runtime_error("on purpose");
   }
-  if (path == "/stream") {
+  if (path.starts_with("/upload")) {
+    co_await take_upload(self, exchange);
+  } else if (path == "/stream") {
     auto sent = co_await exchange->start_stream(HttpResponse::text(200, "one,"));
     if (sent) sent = co_await exchange->write("two,");
     if (sent) sent = co_await exchange->write("three");
