@@ -9,7 +9,7 @@
 #   a dependency, or an #include, that is not in it stops the build.
 
 # Test programs of code that crosses threads: labelled "threads", and the only ones that TSan builds.
-set(SLUICE_THREAD_TESTS runtime_test observe_test store_test)
+set(SLUICE_THREAD_TESTS runtime_test observe_test store_test media_test)
 
 add_custom_target(thread_tests)
 add_custom_target(fuzzers)
