@@ -145,6 +145,7 @@ class HttpChannelTest : public ::testing::Test {
   HttpChannelTest() {
     core_options_.retry_backoff = milliseconds(1);
     options_.agent = "agent";
+    media_options_.disk_low_bytes = 0;
   }
   ~HttpChannelTest() override { crash(); }
 
@@ -160,6 +161,7 @@ class HttpChannelTest : public ::testing::Test {
       mount_.reset();
       router_.reset();
       gateway_.reset();
+      library_.reset();
       store_.reset();
     });
   }
@@ -235,8 +237,13 @@ class HttpChannelTest : public ::testing::Test {
         (token.empty() ? "" : "Authorization: Bearer " + token + "\r\n") + headers);
   }
 
+  std::string file(const std::string& name) { return directory_.file(name); }
+  std::unique_ptr<media::Library>& library() { return library_; }
+  net::test::ShardThread& thread() { return thread_; }
+
   CoreOptions core_options_;
   HttpChannelOptions options_;
+  media::LibraryOptions media_options_;
   MemoryLogger log_;
   Metrics metrics_;
 
@@ -263,6 +270,10 @@ class HttpChannelTest : public ::testing::Test {
     auto agent = std::make_unique<HeldAgent>(shard);
     agent_ = agent.get();
     ASSERT_TRUE(gateway_->add_agent(std::move(agent)));
+    auto library =
+        media::Library::open(shard, metrics_, key, directory_.file("store/media"), media_options_);
+    ASSERT_TRUE(library) << library.error().to_string();
+    library_ = std::move(*library);
     router_ = std::make_unique<net::Router>();
     mount_ = std::make_unique<HttpMount>(*router_, tokens_);
     net::HttpServerHooks hooks;
@@ -274,7 +285,7 @@ class HttpChannelTest : public ::testing::Test {
   }
   static Task<bool> registered(HttpChannelTest* self) {
     auto channel = std::make_unique<HttpChannel>("http", "http", self->options_, *self->mount_,
-                                                 self->metrics_);
+                                                 self->metrics_, self->library_.get());
     const Result<void> ok = co_await self->gateway_->register_channel(std::move(channel));
     co_return ok.has_value();
   }
@@ -288,6 +299,7 @@ class HttpChannelTest : public ::testing::Test {
   NameTokens tokens_;
   net::test::ShardThread thread_;
   std::unique_ptr<ThreadedStore> store_;
+  std::unique_ptr<media::Library> library_;
   std::unique_ptr<Gateway> gateway_;
   HeldAgent* agent_ = nullptr;
   std::unique_ptr<net::Router> router_;

@@ -24,6 +24,7 @@ enum Field : std::size_t {
   kRequestId,
   kReplaces,
   kRevision,
+  kAttachments,
 };
 constexpr auto kFields = std::to_array<net::JsonField>({
     {"id", Type::kName},
@@ -36,6 +37,7 @@ constexpr auto kFields = std::to_array<net::JsonField>({
     {"request_id", Type::kName},
     {"replaces", Type::kName},
     {"revision", Type::kName},
+    {"attachments", Type::kNames, kMaxAttachments},
 });
 constexpr net::JsonShape kShape{"a message", kFields, kMaxEvents};
 
@@ -47,6 +49,8 @@ Result<InboundMessage> event_of(net::JsonObject& object) {
   const bool edit = object.has(kReplaces);
   if (edit && object.has(kId))
     return invalid("an edit is named by \"replaces\" and \"revision\", without \"id\"");
+  if (edit && object.has(kAttachments))
+    return invalid("an edit replaces the text, and has no \"attachments\"");
   InboundMessage event;
   if (edit) event.kind = EventKind::kEdit;
   event.event = object.text(edit ? kReplaces : kId);
@@ -57,6 +61,7 @@ Result<InboundMessage> event_of(net::JsonObject& object) {
   if (object.has(kOrder)) event.order = object.number(kOrder);
   event.session = object.text(kSession);
   event.projects = object.names(kProjects);
+  event.attachments = object.names(kAttachments);
   event.request_id = object.text(kRequestId);
   return event;
 }
@@ -78,7 +83,8 @@ Result<void> complete_one(InboundMessage& event, const Caller& caller,
                           "sending it again");
   }
   if (!edit && !event.revision.empty()) return invalid("\"revision\" goes with \"replaces\"");
-  if (event.text.empty()) return invalid("\"text\" is missing or empty");
+  if (event.text.empty() && event.attachments.empty())
+    return invalid("\"text\" is missing or empty");
   const bool other = !event.sender.empty() && event.sender != caller.person;
   if ((other || !event.sender_name.empty()) && !caller.names_senders) {
     return Error(ErrorKind::kPermissionDenied, "this token may not post for another sender",

@@ -14,7 +14,9 @@
 namespace sluice::http {
 
 inline constexpr std::size_t kMaxEvents = 1'000;  // of one body; the core's batch_max is lower
-inline constexpr std::size_t kMaxProjects = 100;  // of one event; so is the core's bound
+// Of one event; the core's bound is lower.
+inline constexpr std::size_t kMaxProjects = 100;
+inline constexpr std::size_t kMaxAttachments = 100;
 
 struct PostedBody {
   bool batch = false;                  // it was an array

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "channels/http/face.h"
+#include "channels/http/media.h"
 #include "channels/http/render.h"
 #include "channels/http/requests.h"
 
@@ -16,13 +17,20 @@ Error not_registered() {
                Retry::after(std::chrono::seconds(5)));
 }
 
+bool is_compressed(const net::HttpRequest& request) {
+  const auto encoding = request.headers.get("content-encoding");
+  return encoding && !net::equal_ignoring_case(*encoding, "identity");
+}
+
 /// A body is JSON, said so, and not compressed.
 bool wrong_content(const net::HttpRequest& request) {
   const auto length = request.headers.get("content-length");
   const bool body = request.headers.contains("transfer-encoding") || (length && *length != "0");
-  const auto encoding = request.headers.get("content-encoding");
-  return body && (request.content_type() != "application/json" ||
-                  (encoding && !net::equal_ignoring_case(*encoding, "identity")));
+  return body && (request.content_type() != "application/json" || is_compressed(request));
+}
+
+net::HttpResponse unsupported_media(std::string_view title, std::string_view detail) {
+  return net::HttpResponse::problem(415, "unsupported-media-type", title, detail);
 }
 
 }  // namespace
@@ -38,19 +46,14 @@ HttpMount::HttpMount(net::Router& router, Authenticator& authenticator, std::str
   add(router, "GET", chat + "/socket", &get_socket);
   add(router, "GET", chat + "/history", &get_history);
   add(router, "GET", base + "/messages/{id}", &get_message);
+  add(router, "POST", base + "/media", &post_media);
+  add(router, "GET", base + "/media/{id}", &get_media);
 }
 
 void HttpMount::add(net::Router& router, std::string_view method, const std::string& path,
                     Serve serve) {
   net::RouteOptions options;
-  const bool posts_messages = serve == &post_messages;
-  options.gate = [this, posts_messages](const net::HttpRequest& request) {
-    net::GateDecision decision = gate(request);
-    if (*place_ != nullptr && !decision.refusal) {
-      decision.body_limit = posts_messages ? (*place_)->options.body_max : kSmallBody;
-    }
-    return decision;
-  };
+  options.gate = [this, serve](const net::HttpRequest& request) { return gate(request, serve); };
   // Not a coroutine: it only makes one, whose parameters are its own.
   auto handler = [this, serve](net::HttpExchange& exchange) {
     return run(*place_, serve, &authenticator_, &exchange);
@@ -68,28 +71,39 @@ Task<void> HttpMount::run(std::shared_ptr<Face> face, Serve serve, Authenticator
   co_await serve(face, authenticator, exchange);
 }
 
-net::GateDecision HttpMount::gate(const net::HttpRequest& request) const {
+net::GateDecision HttpMount::gate(const net::HttpRequest& request, Serve serve) const {
   using net::GateDecision;
   if (*place_ == nullptr) return GateDecision::refuse(problem_of(not_registered()));
+  const Face& face = **place_;
   Result<Caller> caller = authenticator_.identify(request);
   if (!caller) return GateDecision::refuse(problem_of(caller.error()));
-  if (wrong_content(request)) {
-    return GateDecision::refuse(
-        net::HttpResponse::problem(415, "unsupported-media-type", "Send JSON",
-                                   "the body must be application/json, without content encoding"));
-  }
   GateDecision decision;
+  decision.body_limit = serve == &post_messages ? face.options.body_max : kSmallBody;
+  if (serve == &post_media && face.media != nullptr) {
+    if (is_compressed(request) || !media::type_of_mime(request.content_type())) {
+      return GateDecision::refuse(
+          unsupported_media("Send an image",
+                            "the body must be image/png, image/jpeg, image/gif or image/webp, "
+                            "without content encoding"));
+    }
+    decision.body_limit = face.media->options().file_bytes;
+    decision.stream_body = true;
+  } else if (wrong_content(request)) {
+    return GateDecision::refuse(unsupported_media(
+        "Send JSON", "the body must be application/json, without content encoding"));
+  }
   decision.context = std::move(*caller);
   return decision;
 }
 
 HttpChannel::HttpChannel(std::string name, std::string kind, HttpChannelOptions options,
-                         HttpMount& mount, Metrics& metrics)
+                         HttpMount& mount, Metrics& metrics, media::Library* library)
     : info_{std::move(name), std::move(kind),
             Capabilities{.pull = true, .own_face = true, .streaming = true}},
       options_(std::move(options)),
       place_(mount.place_),
-      metrics_(metrics) {}
+      metrics_(metrics),
+      library_(library) {}
 
 HttpChannel::~HttpChannel() {
   leave();
@@ -102,7 +116,7 @@ Task<Result<void>> HttpChannel::start(ChannelHost& host) {
     co_return Error(ErrorKind::kConflict,
                     "\"" + (*place_)->account + "\" is served at the same place");
   }
-  face_ = std::make_shared<Face>(host, info_.name, options_, metrics_);
+  face_ = std::make_shared<Face>(host, info_.name, options_, metrics_, library_);
   *place_ = face_;
   co_return Result<void>();
 }

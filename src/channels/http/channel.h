@@ -8,8 +8,9 @@
 // account, before its server listens, and it answers 503 while no channel is registered there.
 // HttpChannel is the account itself; the gateway owns it from register_channel on.
 //
-// Lifetime: gateway (its feeds and store), mount and authenticator outlive the server, because a
-// request may outlive its channel. Mount and channel may go in either order. Shard-confined.
+// Lifetime: gateway (its feeds and store), library, mount and authenticator outlive the server,
+// because a request may outlive its channel. Mount and channel may go in either order.
+// Shard-confined.
 
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 #include "channels/http/auth.h"
 #include "channels/http/options.h"
 #include "gateway/channel.h"
+#include "media/library.h"
 #include "net/router.h"
 #include "observe/metrics.h"
 
@@ -35,6 +37,8 @@ class HttpMount {
   ///   GET    /v1/conversations/{chat}/socket   (a WebSocket)
   ///   GET    /v1/conversations/{chat}/history
   ///   GET    /v1/messages/{id}
+  ///   POST   /v1/media                         (an image, read as it comes)
+  ///   GET    /v1/media/{id}
   /// Callers are identified before a body is read. Host and Origin are the router's own gate's.
   HttpMount(net::Router& router, Authenticator& authenticator, std::string_view prefix = "/v1");
   HttpMount(const HttpMount&) = delete;
@@ -46,7 +50,7 @@ class HttpMount {
   void add(net::Router& router, std::string_view method, const std::string& path, Serve serve);
   static Task<void> run(std::shared_ptr<Face> face, Serve serve, Authenticator* authenticator,
                         net::HttpExchange* exchange);
-  net::GateDecision gate(const net::HttpRequest& request) const;
+  net::GateDecision gate(const net::HttpRequest& request, Serve serve) const;
 
   Authenticator& authenticator_;
   /// What channel is registered here, null if none is; shared, because either may go first.
@@ -56,8 +60,9 @@ class HttpMount {
 class HttpChannel : public Channel {
  public:
   /// kind: "http" or "cli". One channel at a time on a mount; start() is kConflict otherwise.
+  /// library: null if nothing can be attached.
   HttpChannel(std::string name, std::string kind, HttpChannelOptions options, HttpMount& mount,
-              Metrics& metrics);
+              Metrics& metrics, media::Library* library = nullptr);
   ~HttpChannel() override;
 
   const ChannelInfo& info() const override { return info_; }
@@ -73,6 +78,7 @@ class HttpChannel : public Channel {
   const HttpChannelOptions options_;
   const std::shared_ptr<std::shared_ptr<Face>> place_;
   Metrics& metrics_;
+  media::Library* const library_;
   std::shared_ptr<Face> face_;
 };
 

@@ -12,6 +12,7 @@
 
 #include "channels/http/options.h"
 #include "gateway/channel.h"
+#include "media/library.h"
 #include "observe/metrics.h"
 #include "runtime/list.h"
 #include "runtime/wait.h"
@@ -26,8 +27,10 @@ class StreamBase : public ListNode {
 };
 
 struct Face {
-  Face(ChannelHost& h, std::string account_name, HttpChannelOptions o, Metrics& metrics)
+  Face(ChannelHost& h, std::string account_name, HttpChannelOptions o, Metrics& metrics,
+       media::Library* kept_media = nullptr)
       : host(&h),
+        media(kept_media),
         loop(h.loop()),
         account(std::move(account_name)),
         options(std::move(o)),
@@ -42,7 +45,8 @@ struct Face {
                             "Times a reader was too slow for live events and read the log again.",
                             {{"account", account}})) {}
 
-  ChannelHost* host;  // null once the channel has gone
+  ChannelHost* host;            // null once the channel has gone
+  media::Library* const media;  // null: nothing can be attached
   Loop& loop;
   const std::string account;
   const HttpChannelOptions options;

@@ -1,6 +1,7 @@
 #pragma once
 // What the requests of the HTTP face have in common. Internal to this folder.
 
+#include <algorithm>
 #include <any>
 #include <charconv>
 #include <cstdint>
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "channels/http/auth.h"
+#include "channels/http/options.h"
 #include "net/http_server.h"
 
 namespace sluice::http {
@@ -33,6 +35,12 @@ inline std::optional<std::int64_t> parse_number(std::string_view text) {
   if (ec != std::errc() || end != text.data() + text.size() || number < 0 || text.front() == '-')
     return std::nullopt;
   return number;
+}
+
+/// Whether the account's "allow" names the sender.
+inline bool may_write(const HttpChannelOptions& options, std::string_view sender) {
+  return std::any_of(options.allow.begin(), options.allow.end(),
+                     [&](const std::string& name) { return name == "*" || name == sender; });
 }
 
 /// ?html=1

@@ -8,6 +8,7 @@
 
 #include "channels/http/body.h"
 #include "channels/http/face.h"
+#include "channels/http/media.h"
 #include "channels/http/render.h"
 #include "channels/http/request_parts.h"
 #include "net/json_body.h"
@@ -81,12 +82,9 @@ HttpResponse answer(const std::vector<Accepted>& accepted, const std::vector<std
 }
 
 /// A batch is taken whole or refused whole; the gateway's own gate would let some through.
-bool all_allowed(const std::vector<InboundMessage>& events, const std::vector<std::string>& allow) {
-  return std::all_of(events.begin(), events.end(), [&](const InboundMessage& event) {
-    return std::any_of(allow.begin(), allow.end(), [&](const std::string& name) {
-      return name == "*" || name == event.sender;
-    });
-  });
+bool all_allowed(const std::vector<InboundMessage>& events, const HttpChannelOptions& options) {
+  return std::all_of(events.begin(), events.end(),
+                     [&](const InboundMessage& event) { return may_write(options, event.sender); });
 }
 
 /// Hands events to the gateway and answers.
@@ -101,6 +99,23 @@ Task<void> accept(std::shared_ptr<Face> face, HttpExchange* exchange,
       co_await face->host->accept(std::move(events), std::nullopt);
   face->arrivals.pulse();
   exchange->respond(accepted ? answer(*accepted, ids, batch) : problem_of(accepted.error()));
+}
+
+/// Whether what is attached is the senders' own and there; it is renewed then. Answers if not.
+Task<bool> find_attachments(std::shared_ptr<Face> face, HttpExchange* exchange,
+                            const std::vector<InboundMessage>* events) {
+  Result<std::vector<media::Id>> ids = attachments_of(*face, *events);
+  if (ids && ids->empty()) co_return true;
+  Result<void> there = ids ? Result<void>() : Result<void>(ids.error());
+  if (ids) there = co_await face->media->renew(std::move(*ids));
+  if (there && face->stopping) there = Error(ErrorKind::kUnavailable, "stopping");
+  if (there) co_return true;
+  const bool unknown = there.error().kind() == ErrorKind::kNotFound;
+  exchange->respond(unknown ? HttpResponse::problem(422, "unknown-attachment",
+                                                    "There is no such attachment",
+                                                    there.error().context())
+                            : problem_of(there.error()));
+  co_return false;
 }
 
 struct PageRequest {
@@ -180,13 +195,15 @@ Task<void> post_messages(std::shared_ptr<Face> face, Authenticator*, HttpExchang
     exchange->respond(problem_of(body.error()));
     co_return;
   }
-  if (body->batch && !all_allowed(body->events, face->options.allow)) {
+  if (body->batch && !all_allowed(body->events, face->options)) {
     exchange->respond(HttpResponse::problem(
         403, kNotOnTheList, "A sender of this batch may not write here",
         "the account's \"allow\" does not name every sender; nothing was accepted"));
     co_return;
   }
   exchange->request().body = std::string();  // it is in the events now
+  const bool found = co_await find_attachments(face, exchange, &body->events);
+  if (!found) co_return;
   co_await accept(face, exchange, std::move(body->events), body->batch);
 }
 
