@@ -23,7 +23,9 @@ void Operations::add_accounts() {
   Param path = Param::text("path", "absolute, of a file that does not exist").needed();
   path.most = 4096;
   add("backup", "POST backup", {std::move(path)},
-      "Writes a backup while the daemon runs: one file, mode 0600.", &Operations::backup)
+      "Writes a backup while the daemon runs: one file, mode 0600, and beside it, with \".media\" "
+      "behind its name, a directory of the images that people sent, if there are any.",
+      &Operations::backup)
       .local_only = true;
 }
 
@@ -62,7 +64,12 @@ Operations::Answered Operations::backup(Arguments arguments) {
   }
   const auto made = co_await parts_.hooks.backup(path);
   if (!made) co_return made.error();
-  co_return json_answer({{"path", made->path}, {"bytes", made->bytes}});
+  json::object answer{{"path", made->path}, {"bytes", made->bytes}};
+  if (!made->images.empty()) {
+    answer["images"] = made->images;
+    answer["image_bytes"] = made->image_bytes;
+  }
+  co_return json_answer(std::move(answer));
 }
 
 }  // namespace sluice::admin

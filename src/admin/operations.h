@@ -73,16 +73,19 @@ struct Hooks {
 
   /// Removes a person's texts for good (C31). Called when nothing of that person is pending.
   std::function<Task<Result<Counts>>(std::string account, std::string person)> erase_person;
-  /// Gives line() every stored line of the person as one JSON object, in the store's order; line()
-  /// may be called on any one thread and stops the export by returning false.
+  /// Gives line() every stored line of the person as one JSON object, in the store's order, and
+  /// then the images; line() may be called on any thread, one at a time, and stops the export by
+  /// returning false.
   std::function<Task<Result<void>>(std::string account, std::string person,
                                    std::function<bool(std::string_view)> line)>
       export_person;
   struct Backup {
     std::string path;
     std::uint64_t bytes = 0;
+    std::string images;  // the directory of what people attached; empty: there is nothing
+    std::uint64_t image_bytes = 0;
   };
-  /// kConflict if the file exists.
+  /// kConflict if the file or the directory exists.
   std::function<Task<Result<Backup>>(std::string path)> backup;
   /// The checks that are not the gateway's: directory, file system, disk, listeners; with `deep`
   /// the whole store is read.

@@ -55,7 +55,8 @@ void Operations::add_people() {
   erase.push_back(
       Param::flag("stop", "stop what the person has running instead of waiting for it"));
   add("person.erase", "POST people/erase", std::move(erase),
-      "Removes a person's texts and history for good, from the file and its log too. Waits up to "
+      "Removes a person's texts, images and history for good, from the file and its log too. Waits "
+      "up to "
       "ten "
       "seconds until the person has nothing pending. Backups are out of reach.",
       &Operations::person_erase);

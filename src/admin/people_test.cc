@@ -35,7 +35,9 @@ Task<Result<void>> revoked(std::vector<std::string>* done, std::string id) {
   done->push_back("revoke " + id);
   co_return Result<void>();
 }
-Task<Result<Hooks::Backup>> backed_up(std::string path) { co_return Hooks::Backup{path, 4096}; }
+Task<Result<Hooks::Backup>> backed_up(std::string path) {
+  co_return Hooks::Backup{path, 4096, "", 0};
+}
 
 class PeopleTest : public AdminTest {
  protected:

@@ -2,8 +2,8 @@
 // Spool: bytes on their way to a client that need not fit into memory: a file without a name, gone
 // when the last owner is.
 //
-// One thread writes, and when it has finished another may read. kTooLarge beyond kSpoolBytes;
-// kDiskFull.
+// One thread at a time writes, and when all is written another may read. kTooLarge beyond
+// kSpoolBytes; kDiskFull.
 
 #include <cstdint>
 #include <memory>

@@ -68,6 +68,17 @@ Check integrity_check(const Result<CheckReport>& report) {
           ""};
 }
 
+Check media_check(const Result<media::Usage>& look) {
+  if (look) {
+    return {"attachments", State::kOk,
+            fmt::format("{} images, {:.1f} MiB", look->files,
+                        static_cast<double>(look->bytes) / (1 << 20)),
+            ""};
+  }
+  return {"attachments", State::kFailed, look.error().context(),
+          "the directory must be the daemon's own, with mode 0700"};
+}
+
 namespace {
 
 Check config_check(const config::Loaded& loaded, const std::string& path) {
@@ -213,6 +224,9 @@ std::vector<Check> offline_checks(const config::Schema& schema, const PathOption
                                   : CoreOptions{}.disk_low_bytes;
     for (Check& check : disk_checks(*data, low)) out.push_back(std::move(check));
     check_store(*data, out);
+    if (files::exists(media_directory(*data))) {
+      out.push_back(media_check(media::Folder(media_directory(*data)).look()));
+    }
   }
   if (!loaded.config) return out;
   for (const std::string& text : loaded.config->section<ServerOptions>("server").listen) {

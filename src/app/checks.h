@@ -11,6 +11,7 @@
 #include "admin/operations.h"
 #include "app/paths.h"
 #include "config/schema.h"
+#include "media/folder.h"
 #include "store/check.h"
 
 namespace sluice::app {
@@ -19,6 +20,9 @@ namespace sluice::app {
 std::vector<admin::Check> disk_checks(const std::string& data, std::uint64_t low_bytes);
 /// One line for a report on the store's file.
 admin::Check integrity_check(const Result<CheckReport>& report);
+
+/// What people attach.
+admin::Check media_check(const Result<media::Usage>& look);
 
 /// Everything, without a daemon: takes the store's lock, and reads. Nothing is changed.
 std::vector<admin::Check> offline_checks(const config::Schema& schema, const PathOptions& paths);

@@ -14,7 +14,9 @@
 #include "app/settings.h"
 #include "ctl/commands.h"
 #include "ctl/render.h"
+#include "media/folder.h"
 #include "store/backup.h"
+#include "store/files.h"
 
 namespace sluice::app {
 namespace {
@@ -90,12 +92,24 @@ int restore(const config::Schema& schema, const PathOptions& paths, const std::s
   options.backup = std::filesystem::absolute(backup).lexically_normal().string();
   options.directory = places->data;
   options.replace = replace;
+  const std::string images = media_of_backup(options.backup);
+  const std::string kept = media_directory(options.directory);
+  Result<bool> staged = false;
   Result<void> done = make_folder_of(options.directory);
+  if (done) done = files::prepare_directory(options.directory);
+  if (done) {
+    // What can fail comes first; the store's lock tells whether a daemon runs.
+    staged = media::stage_restore(images, kept);
+    if (!staged) done = staged.error();
+  }
   if (done) done = restore_backup(options);
+  if (done) done = media::finish_restore(kept);
   if (!done) {
+    media::drop_restore(kept);
     fmt::print(stderr, "sluice: {}\n", done.error().context());
     return kExitStartFailed;
   }
+  if (!*staged) fmt::print("{} is not there: no images are restored\n", images);
   fmt::print(
       "restored to {}\nIts pending sends are held: after the start look at `sluice status`, "
       "then `sluice resume ACCOUNT`.\n",

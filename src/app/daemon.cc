@@ -4,6 +4,7 @@
 
 #include "admin/routes.h"
 #include "app/memory.h"
+#include "app/paths.h"
 #include "app/version.h"
 #include "config/file.h"
 #include "store/files.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr Duration kHousekeeping = std::chrono::seconds(10);
 constexpr Duration kTokenUses = std::chrono::minutes(1);
+constexpr Duration kMediaSweep = std::chrono::minutes(10);
 /// By then whoever waited for the start has had their first answer.
 constexpr Duration kStartIsOver = std::chrono::seconds(1);
 /// Of the time for a stop, what is kept for the servers and the store.
@@ -74,9 +76,21 @@ Result<void> Daemon::open_store() {
   auto store = ThreadedStore::start(parts_.shard, std::move(*engine), std::move(threads));
   if (!store) return store.error();
   store_ = std::move(*store);
+  if (auto opened = open_library(key); !opened) return opened;
   make_gateway(std::move(recovered), key);
   make_admin();
   make_server();
+  return {};
+}
+
+Result<void> Daemon::open_library(const HashKey& key) {
+  media::LibraryOptions options = parts_.config.section<media::LibraryOptions>("media");
+  options.retention = parts_.config.section<StoreSettings>("store").retention;
+  options.disk_low_bytes = parts_.config.section<CoreOptions>("core").disk_low_bytes;
+  auto library = media::Library::open(parts_.shard, parts_.metrics, key,
+                                      media_directory(parts_.data), options);
+  if (!library) return library.error();
+  library_ = std::move(*library);
   return {};
 }
 
@@ -181,6 +195,7 @@ Task<Result<void>> Daemon::start() {
   tell_metrics();
   tasks_.spawn("daemon_housekeeping", housekeeping());
   tasks_.spawn("daemon_token_uses", keep_token_uses());
+  tasks_.spawn("daemon_sweep_media", sweep_media());
   co_return Result<void>();
 }
 
@@ -188,6 +203,7 @@ Task<Result<void>> Daemon::register_channels() {
   Surroundings around{.shard = parts_.shard,
                       .log = parts_.log,
                       .metrics = parts_.metrics,
+                      .library = *library_,
                       .client = client_,
                       .router = router_,
                       .callers = *front_,
@@ -250,6 +266,15 @@ Task<void> Daemon::keep_token_uses() {
     co_await sleep_for(parts_.shard, kTokenUses);
     const Result<void> saved = co_await grants_->save_uses();
     if (!saved) parts_.log.debug("token_uses_not_saved", {{"error", saved.error().to_string()}});
+  }
+}
+
+Task<void> Daemon::sweep_media() {
+  co_await sleep_for(parts_.shard, kStartIsOver);
+  while (true) {
+    // While the clock is suspect nothing grows old (C29).
+    if (gateway_->core().clock->may_expire()) co_await library_->sweep(parts_.shard.wall());
+    co_await sleep_for(parts_.shard, kMediaSweep);
   }
 }
 

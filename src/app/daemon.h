@@ -21,6 +21,7 @@
 #include "auth/codes.h"
 #include "auth/grants.h"
 #include "gateway/gateway.h"
+#include "media/library.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "runtime/task_group.h"
@@ -70,6 +71,7 @@ class Daemon {
  private:
   explicit Daemon(Parts parts);
   Result<void> open_store();
+  Result<void> open_library(const HashKey& key);
   void make_gateway(Recovered recovered, const HashKey& key);
   void make_admin();
   void make_server();
@@ -78,6 +80,7 @@ class Daemon {
   Task<Result<void>> register_channels();
   Task<void> housekeeping();
   Task<void> keep_token_uses();
+  Task<void> sweep_media();
   void tell_metrics();
 
   admin::Hooks admin_hooks();
@@ -88,6 +91,7 @@ class Daemon {
   std::vector<auth::Origins::Listener> listeners_;
   // In the order in which each may use those before it; destroyed in reverse.
   std::unique_ptr<ThreadedStore> store_;
+  std::unique_ptr<media::Library> library_;
   std::optional<auth::Grants> grants_;
   auth::OneTimeCodes codes_;
   std::optional<Front> front_;

@@ -6,6 +6,7 @@
 
 #include "app/checks.h"
 #include "app/daemon.h"
+#include "app/paths.h"
 #include "app/version.h"
 #include "store/files.h"
 
@@ -34,35 +35,53 @@ Task<Result<std::vector<admin::TokenInfo>>> list_tokens(auth::Grants* grants) {
   co_return out;
 }
 
-Task<Result<admin::Counts>> erase(ThreadedStore* store, std::string account, std::string person) {
+Task<Result<admin::Counts>> erase(ThreadedStore* store, media::Library* library,
+                                  std::string account, std::string person) {
   const auto report = co_await store->on_writer<EraseReport>(
       [account, person](SqliteEngine& engine) { return engine.erase_person(account, person); });
   if (!report) co_return report.error();
+  const Result<std::int64_t> images = co_await library->erase(account, person);
+  if (!images) co_return images.error();
   co_return admin::Counts{{"conversations", report->conversations},
                           {"messages", report->messages},
                           {"history", report->history},
                           {"parts", report->parts},
-                          {"dead_letters", report->dead_letters}};
+                          {"dead_letters", report->dead_letters},
+                          {"images", *images}};
 }
 
-Task<Result<void>> export_lines(ThreadedStore* store, std::string account, std::string person,
-                                std::function<bool(std::string_view)> line) {
+Task<Result<void>> export_lines(ThreadedStore* store, media::Library* library, std::string account,
+                                std::string person, std::function<bool(std::string_view)> line) {
   const auto count =
       co_await store->on_reader<std::int64_t>([account, person, line](SqliteReader& reader) {
         return reader.export_person(account, person, line);
       });
   if (!count) co_return count.error();
-  co_return Result<void>();
+  co_return co_await library->export_person(account, person, line);
 }
 
-Task<Result<admin::Hooks::Backup>> back_up(ThreadedStore* store, std::string path) {
+/// The store's file first: whatever a message in it names had been kept by then.
+Task<Result<admin::Hooks::Backup>> back_up(ThreadedStore* store, media::Library* library,
+                                           std::string path) {
   if (!std::filesystem::path(path).is_absolute()) {
     co_return Error(ErrorKind::kInvalidArgument, "the path of a backup must be absolute",
                     ErrorSource::kPeer);
   }
+  const std::string images = media_of_backup(path);
+  if (files::exists(images)) {
+    co_return Error(ErrorKind::kConflict, images + " exists", ErrorSource::kPeer);
+  }
   const Result<BackupReport> report = co_await store->backup(path);
   if (!report) co_return report.error();
-  co_return admin::Hooks::Backup{report->path, report->bytes};
+  const Result<media::Usage> copied = co_await library->backup(images);
+  if (!copied) {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    co_return copied.error();
+  }
+  admin::Hooks::Backup made{report->path, report->bytes, "", copied->bytes};
+  if (copied->files > 0) made.images = images;
+  co_return made;
 }
 
 }  // namespace
@@ -76,6 +95,8 @@ Task<std::vector<Check>> Daemon::checks(bool deep) {
          fmt::format("{}:{}{}", listener.host, listener.port, listener.tls ? " with TLS" : ""),
          ""});
   }
+  out.push_back(media_check(co_await library_->on_disk<media::Usage>(
+      [](const media::Folder& folder) { return folder.look(); })));
   if (deep) {
     const std::string path = files::join(parts_.data, files::kDatabase);
     const auto report = co_await store_->on_reader<CheckReport>(
@@ -89,19 +110,22 @@ admin::Hooks Daemon::admin_hooks() {
   admin::Hooks hooks;
   auth::Grants* grants = &*grants_;
   ThreadedStore* store = store_.get();
+  media::Library* library = library_.get();
   hooks.token_add = [grants](std::string name, std::vector<std::string> scopes) {
     return add_token(grants, std::move(name), std::move(scopes));
   };
   hooks.token_list = [grants] { return list_tokens(grants); };
   hooks.token_revoke = [grants](std::string id) { return grants->revoke_token(std::move(id)); };
-  hooks.erase_person = [store](std::string account, std::string person) {
-    return erase(store, std::move(account), std::move(person));
+  hooks.erase_person = [store, library](std::string account, std::string person) {
+    return erase(store, library, std::move(account), std::move(person));
   };
-  hooks.export_person = [store](std::string account, std::string person,
-                                std::function<bool(std::string_view)> line) {
-    return export_lines(store, std::move(account), std::move(person), std::move(line));
+  hooks.export_person = [store, library](std::string account, std::string person,
+                                         std::function<bool(std::string_view)> line) {
+    return export_lines(store, library, std::move(account), std::move(person), std::move(line));
   };
-  hooks.backup = [store](std::string path) { return back_up(store, std::move(path)); };
+  hooks.backup = [store, library](std::string path) {
+    return back_up(store, library, std::move(path));
+  };
   hooks.checks = [this](bool deep) { return checks(deep); };
   return hooks;
 }

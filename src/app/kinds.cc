@@ -37,7 +37,7 @@ MadeChannel make_face(const config::Instance& instance, const AccountOptions& ac
   auto& mount = around.mounts.emplace_back(
       std::make_unique<http::HttpMount>(router, callers, prefix_of(instance)));
   return std::unique_ptr<Channel>(std::make_unique<http::HttpChannel>(
-      instance.name, instance.kind, std::move(options), *mount, around.metrics));
+      instance.name, instance.kind, std::move(options), *mount, around.metrics, &around.library));
 }
 
 MadeChannel make_http(const config::Instance& instance, const AccountOptions& account,

@@ -18,6 +18,7 @@
 #include "config/schema.h"
 #include "gateway/agent.h"
 #include "gateway/channel.h"
+#include "media/library.h"
 #include "net/http_client.h"
 #include "net/router.h"
 #include "observe/log.h"
@@ -34,6 +35,7 @@ struct Surroundings {
   Shard& shard;
   Logger& log;
   Metrics& metrics;
+  media::Library& library;
   net::HttpClient& client;
   net::Router& router;           // of the TCP listener
   http::Authenticator& callers;  // there

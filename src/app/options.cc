@@ -134,6 +134,25 @@ void declare(config::Section<CoreOptions>& s) {
   declare_delivery(s);
 }
 
+void media::declare(config::Section<LibraryOptions>& s) {
+  s.size("file_max", &LibraryOptions::file_bytes, "The largest image.")
+      .between(64 << 10, 100 << 20)
+      .restart();
+  s.integer("files_per_person", &LibraryOptions::person_files,
+            "Images that are kept of one person; more are refused until older ones are forgotten.")
+      .between(1, kMillion)
+      .restart();
+  s.size("bytes_per_person", &LibraryOptions::person_bytes, "And their size together.")
+      .between(1 << 20, std::uint64_t{1} << 40)
+      .restart();
+  s.integer("uploads", &LibraryOptions::uploads, "Images on their way in at once.")
+      .between(1, 10'000)
+      .restart();
+  s.integer("uploads_per_person", &LibraryOptions::uploads_per_person, "And of one person.")
+      .between(1, 1'000)
+      .restart();
+}
+
 void declare(config::Section<LogOptions>& s) {
   s.choice("format", &LogOptions::format,
            {{"text", LogOptions::Format::kText}, {"json", LogOptions::Format::kJson}},

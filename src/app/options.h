@@ -11,6 +11,7 @@
 
 #include "config/schema.h"
 #include "gateway/options.h"
+#include "media/library.h"
 #include "net/http_server.h"
 #include "net/tls.h"
 #include "observe/log.h"
@@ -22,6 +23,9 @@ namespace sluice {
 // options' namespace.
 void declare(config::Section<CoreOptions>& s);
 void declare(config::Section<LogOptions>& s);
+namespace media {
+void declare(config::Section<LibraryOptions>& s);
+}
 
 namespace app {
 

@@ -28,6 +28,11 @@ Result<ConfigPath> find_config(const std::string& given);
 /// ~/.local/share/sluice. Absolute.
 Result<std::string> find_data(const std::string& given, const std::string& configured);
 
+/// What people attach (src/media).
+inline std::string media_directory(const std::string& data) { return data + "/media"; }
+/// Beside the file of a backup: its images.
+inline std::string media_of_backup(const std::string& file) { return file + ".media"; }
+
 /// The control socket: [server] control_socket, else control.sock in the data directory. kTooLarge
 /// if it is longer than a socket's address can be.
 Result<std::string> control_socket(const std::string& configured, const std::string& data);

@@ -73,6 +73,8 @@ config::Schema make_schema() {
   schema.section<ServerOptions>("server", "Where requests come in.");
   schema.section<LimitOptions>("limits", "Bounds of the HTTP listener.");
   schema.section<StoreSettings>("store", "Where everything is kept.");
+  schema.section<media::LibraryOptions>(
+      "media", "Images that people send. They are kept as long as texts are: [store] retention.");
   schema.section<LogOptions>("log", "What the daemon tells about itself; never a message's text.");
   schema.section<CoreOptions>("core", "Turns, conversations, delivery, and their bounds.");
   config::Kinds channels;

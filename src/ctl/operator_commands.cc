@@ -236,9 +236,14 @@ Task<int> backup(Session* session, Values values) {
   if (bad) co_return usage(*session, "FILE: " + bad.message());
   const Reply reply =
       co_await session->client.post(target("backup"), {{"path", path}}, Client::kPatient);
+  std::string also;
+  if (const std::string images = text_of(reply.body, "images"); !images.empty()) {
+    also = fmt::format(", and the images in {} ({})", images,
+                       size_text(number_of(reply.body, "image_bytes")));
+  }
   co_return say(*session, reply,
-                fmt::format("{} ({}). It holds every message and the hash key: keep it private.",
-                            path, size_text(number_of(reply.body, "bytes"))));
+                fmt::format("{} ({}){}. It holds every message and the hash key: keep it private.",
+                            path, size_text(number_of(reply.body, "bytes")), also));
 }
 
 Task<int> stop_turn(Session* session, Values values) {

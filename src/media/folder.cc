@@ -234,6 +234,25 @@ Usage Folder::usage_of(const std::vector<Kept>& files) {
   return usage;
 }
 
+Result<Usage> Folder::look() const {
+  struct stat st{};
+  if (::stat(directory_.c_str(), &st) != 0) return failed("look at", directory_, errno);
+  if ((st.st_mode & 0077) != 0 || st.st_uid != ::geteuid()) {
+    return Error(ErrorKind::kPermissionDenied, directory_ + " is open to others");
+  }
+  const Result<std::vector<std::string>> all = owners();
+  if (!all) return all.error();
+  Usage usage;
+  for (const std::string& owner : *all) {
+    const Result<std::vector<Kept>> files = files_of(owner);
+    if (!files) return files.error();
+    const Usage more = usage_of(*files);
+    usage.files += more.files;
+    usage.bytes += more.bytes;
+  }
+  return usage;
+}
+
 Result<Folder::Swept> Folder::sweep(std::string_view owner, UnixMillis before) {
   const Result<std::vector<Kept>> files = files_of(owner);
   if (!files) return files.error();

@@ -79,6 +79,8 @@ class Folder {
   /// Empty for one who has none. What is not ours by its name is left out.
   Result<std::vector<Kept>> files_of(std::string_view owner) const;
   static Usage usage_of(const std::vector<Kept>& files);
+  /// Of everybody. kPermissionDenied if others have rights here.
+  Result<Usage> look() const;
 
   /// Removes what is older, and the directory if that was all. Returns what is left.
   struct Swept {

@@ -77,6 +77,17 @@ TEST_F(FolderTest, NeverOverwritesAnId) {
   EXPECT_EQ(folder_.read(id, 0, 1000).value(), png());
 }
 
+TEST_F(FolderTest, TellsWhatIsThereAndWhetherItIsClosed) {
+  put(kAlice, 1);
+  put(kBob, 2);
+  EXPECT_EQ(folder_.look()->files, 2u);
+  EXPECT_EQ(folder_.look()->bytes, 200u);
+  fs::permissions(path(), fs::perms::group_read, fs::perm_options::add);
+  EXPECT_EQ(folder_.look().error().kind(), ErrorKind::kPermissionDenied);
+  ASSERT_TRUE(Folder::open(path()));
+  EXPECT_TRUE(folder_.look());
+}
+
 TEST_F(FolderTest, SweepsByAgeAndRenewalMakesYounger) {
   const Id old = put(kAlice, 1);
   const Id renewed = put(kAlice, 2);

@@ -2,7 +2,7 @@
 // What an attachment is: one of four types of image, told by its first bytes, and an id that says
 // whose it is. Pure functions; any thread.
 //
-// Module media: what people attach, as files on disk (docs/adr/0012). Nothing of it is in the
+// Module media: what people attach, as files on disk (docs/adr/0011). Nothing of it is in the
 // store: whose a file is, is in its name, its age is the file's own. It may include base, runtime,
 // observe and net. Which thread does what: library.h.
 

@@ -2,6 +2,7 @@
 is left behind however the test ends. Where mounting is not allowed the tests are skipped, and say so.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -128,6 +129,38 @@ class FullDiskTest(Case):
         self.make_room()
         daemon.start()
         until(lambda: self.answered(daemon, texts))
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_an_image_that_finds_no_room_is_refused_and_leaves_none_of_itself(self):
+        daemon = self.start('[core]\ndisk_low_bytes = "0B"\n')
+        image = b"\x89PNG\r\n\x1a\n" + b"p" * (2 << 20)
+
+        def upload():
+            return daemon.request("POST", "/v1/media", image, headers={"Content-Type": "image/png"})
+
+        self.fill(leave=1 << 20)
+        self.refused(upload())
+        self.make_room()
+        self.fill(leave=3 << 20)
+        # The disk fills up while it comes.
+        connection = daemon.connection()
+        connection.putrequest("POST", "/v1/media")
+        for name, value in (("Content-Type", "image/png"), ("Content-Length", str(len(image))),
+                            ("Authorization", "Bearer " + daemon.token)):
+            connection.putheader(name, value)
+        connection.endheaders()
+        connection.send(image[:1500 << 10])
+        until(lambda: self.free() < 2 << 20)
+        self.fill()
+        connection.send(image[1500 << 10:])
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, json.load(answer)["type"]), (503, "urn:sluice:problem:disk-full"))
+        connection.close()
+        until(lambda: self.free() >= 1 << 20)  # what had come of it has gone
+        partial = os.path.join(daemon.data, "media", "partial")
+        self.assertEqual(os.listdir(partial), [])
+        self.make_room()
+        self.assertEqual(upload().status, 201)
         self.assertEqual(daemon.stop(), 0)
 
     def test_below_the_mark_intake_closes_and_what_runs_still_ends(self):
