@@ -41,7 +41,7 @@ class StartTest(Case):
         self.assertEqual(stat.S_IMODE(os.stat(daemon.data).st_mode), 0o700)
         for name in os.listdir(daemon.data):
             mode = stat.S_IMODE(os.stat(os.path.join(daemon.data, name)).st_mode)
-            self.assertEqual(mode, 0o600, name)
+            self.assertEqual(mode, 0o700 if name == "media" else 0o600, name)
         self.assertEqual(daemon.stop(), CLEAN)
 
     def test_sigterm_and_sigint_stop_it_cleanly_and_sighup_does_nothing(self):
