@@ -108,14 +108,6 @@ Task<Result<std::vector<std::string>>> look_at(net::HttpClient* client, std::uin
   co_return parse_models(answer->body);
 }
 
-TurnRequest question() {
-  auto row = std::make_shared<MessageRow>();
-  row->text = kQuestion;
-  TurnRequest turn;
-  turn.messages.push_back(std::move(row));
-  return turn;
-}
-
 /// The rest of a refusal, as far as it comes.
 Task<std::string> read_refusal(net::HttpStream* answer, MonoTime by) {
   std::string body;
@@ -254,7 +246,7 @@ Task<Result<Answered>> ask_model(Shard* shard, net::HttpClient* client, ModelPla
   request.headers.set("Content-Type", "application/json");
   request.headers.set("Accept", "text/event-stream");
   request.headers.set("Accept-Encoding", "identity");
-  request.body = protocol->body(question());
+  request.body = protocol->body({Speech{true, std::string(kQuestion)}});
   request.timeout = kAnswerPatience;
   auto opened = co_await client->open_stream(std::move(request));
   if (!opened) co_return unreachable(*url, opened.error());

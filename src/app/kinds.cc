@@ -109,7 +109,7 @@ MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
 }
 
 ModelSurroundings model_surroundings(Surroundings& around) {
-  return {around.shard, around.metrics, around.log};
+  return {around.shard, around.metrics, around.log, &around.library};
 }
 
 MadeAgent make_openai(const config::Instance& instance, Surroundings& around) {

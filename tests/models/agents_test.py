@@ -1,6 +1,7 @@
 """The daemon's model agents pass the scenarios that the official clients pass (sdk_test.py), seen over
 its HTTP API. The examples of the guides are what runs here, but for base_url and shorter waits."""
 
+import base64
 import json
 import os
 import re
@@ -78,9 +79,9 @@ class AgentsTest(unittest.TestCase):
         cls.daemon = Daemon(cls.folder, configuration(cls.mock)).start()
         cls.addClassCleanup(cls.daemon.stop)
 
-    def post(self, account, chat, text):
+    def post(self, account, chat, text, **more):
         path = "%s/conversations/%s/messages" % (prefix(account), chat)
-        message = {"id": "%s-%f" % (chat, time.monotonic()), "text": text}
+        message = {"id": "%s-%f" % (chat, time.monotonic()), "text": text, **more}
         answer = self.daemon.request("POST", path, message)
         self.assertEqual(answer.status, 202, answer.body)
         return answer.json()["message"]
@@ -92,18 +93,18 @@ class AgentsTest(unittest.TestCase):
     def life(self, account, message):
         return self.daemon.request("GET", "%s/messages/%d" % (prefix(account), message)).json()
 
-    def ask(self, account, text, chat=None):
+    def ask(self, account, text, chat=None, **more):
         """Returns the answer's lines, without the person's, and the message's life."""
         chat = chat or urllib.parse.quote(text, safe="")
-        message = self.post(account, chat, text)
+        message = self.post(account, chat, text, **more)
         until(lambda: self.life(account, message)["status"] != "pending")
         life = self.life(account, message)
         lines = [line for line in self.lines(account, chat)
                  if line["turn"] == life["turn"] and line["kind"] != "person"]
         return lines, life
 
-    def answered(self, kind, text, chat=None):
-        lines, life = self.ask(kind, text, chat)
+    def answered(self, kind, text, chat=None, **more):
+        lines, life = self.ask(kind, text, chat, **more)
         self.assertEqual((life["status"], [l["kind"] for l in lines]), ("answered", ["agent"]), lines)
         return lines[0]["text"], life
 
@@ -177,6 +178,22 @@ class AgentsTest(unittest.TestCase):
             self.answered(kind, "greet", "long")
             self.assertEqual(self.answered(kind, "and again", "long")[0],
                              "Again, after your answer.")
+        self.both(check)
+
+    def test_an_image_is_sent_as_the_api_takes_it(self):
+        image = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJ"
+                                 "RU5ErkJggg==")
+
+        def check(kind):
+            sent = self.daemon.request("POST", prefix(kind) + "/media", image, headers={"Content-Type": "image/png"})
+            self.assertEqual(sent.status, 201, sent.body)
+            self.assertEqual(self.answered(kind, "greet", "images", attachments=[sent.json()["id"]])[0], GREETING)
+            asked = self.mock.journal()[-1]
+            encoded = base64.b64encode(image).decode()
+            if kind == "openai":
+                self.assertIn("data:image/png;base64," + encoded, json.dumps(asked["body"]))
+            else:  # the mock takes it, but does not keep it: the shape is AnthropicAgentTest's
+                self.assertGreater(int(asked["headers"]["content-length"]), 200 + len(encoded))
         self.both(check)
 
     def test_a_limit_is_waited_for(self):

@@ -19,6 +19,20 @@ std::string check_version(const std::string& text) {
   return plain ? std::string() : "is not a version like \"2023-06-01\"";
 }
 
+json::value content_of(const Speech& speech) {
+  if (speech.pictures.empty()) return json::string(speech.text);
+  json::array blocks;
+  for (const Picture& picture : speech.pictures) {
+    json::object source;
+    source["type"] = "base64";
+    source["media_type"] = picture.type;
+    source["data"] = picture.base64;
+    blocks.push_back(json::object{{"type", "image"}, {"source", std::move(source)}});
+  }
+  if (!speech.text.empty()) blocks.push_back(json::object{{"type", "text"}, {"text", speech.text}});
+  return blocks;
+}
+
 }  // namespace
 
 void declare(config::Section<AnthropicOptions>& s) {
@@ -45,12 +59,12 @@ net::HttpHeaders AnthropicProtocol::headers() const {
   return all;
 }
 
-std::string AnthropicProtocol::body(const TurnRequest& request) const {
+std::string AnthropicProtocol::body(const std::vector<Speech>& conversation) const {
   json::array messages;
-  for (const Speech& speech : conversation_of(request)) {
+  for (const Speech& speech : conversation) {
     json::object o;
     o["role"] = speech.person ? "user" : "assistant";
-    o["content"] = speech.text;
+    o["content"] = content_of(speech);
     messages.push_back(std::move(o));
   }
   json::object o;
@@ -70,7 +84,7 @@ std::unique_ptr<StreamDecoder> AnthropicProtocol::decoder() const {
 Result<std::unique_ptr<Agent>> make_anthropic_agent(std::string name, AnthropicOptions options,
                                                     ModelSurroundings around) {
   const ModelOptions shared = options;
-  auto protocol = std::make_unique<const AnthropicProtocol>(std::move(options));
+  auto protocol = std::make_shared<const AnthropicProtocol>(std::move(options));
   auto made = ModelAgent::make(std::move(name), "anthropic", shared, std::move(protocol), around);
   if (!made) return made.error();
   return std::unique_ptr<Agent>(std::move(*made));

@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "agents/model/conversation.h"
 #include "agents/model/model_fixture.h"
 #include "config/load.h"
 
@@ -42,7 +43,7 @@ class AnthropicAgentTest : public ModelTest {
     make([with](ModelSurroundings around) { return make_anthropic_agent("m", with, around); });
   }
   static json::object body(const AnthropicOptions& with, const TurnRequest& request = turn()) {
-    return json::parse(AnthropicProtocol(with).body(request)).as_object();
+    return json::parse(AnthropicProtocol(with).body(conversation_of(request))).as_object();
   }
 };
 
@@ -168,6 +169,19 @@ TEST(AnthropicConfigTest, SaysWhatIsWrong) {
     EXPECT_FALSE(loaded.config);
     EXPECT_NE(loaded.to_string().find(words), std::string::npos) << loaded.to_string();
   }
+}
+
+TEST_F(AnthropicAgentTest, SendsImagesAsBlocksBeforeTheText) {
+  const std::vector<Speech> all = {{true, "look", {{"a", false, "image/png", "QUJD"}}},
+                                   {false, "nice"},
+                                   {true, "", {{"b", false, "image/webp", "REVG"}}}};
+  EXPECT_EQ(json::parse(AnthropicProtocol(options()).body(all)).at("messages"), json::parse(R"([
+    {"role":"user","content":[
+      {"type":"image","source":{"type":"base64","media_type":"image/png","data":"QUJD"}},
+      {"type":"text","text":"look"}]},
+    {"role":"assistant","content":"nice"},
+    {"role":"user","content":[
+      {"type":"image","source":{"type":"base64","media_type":"image/webp","data":"REVG"}}]}])"));
 }
 
 }  // namespace

@@ -40,5 +40,43 @@ TEST(ConversationTest, AlwaysAsksSomething) {
   EXPECT_EQ(conversation_of(turn(" ")), (Speeches{{true, "(no text)"}}));
 }
 
+TEST(ConversationTest, ShowsWhoSentWhichImagesAndWhen) {
+  TurnRequest request = turn("and these?");
+  request.messages.push_back(message_with(" ", {"b.png", "c.png"}));
+  request.history = {line_with("look", {"a.png"}), line(HistoryKind::kAgent, "nice")};
+  EXPECT_EQ(conversation_of(request),
+            (Speeches{{true, "look", {{"a.png", true}}},
+                      {false, "nice"},
+                      {true, "and these?", {{"b.png", false}, {"c.png", false}}}}));
+}
+
+TEST(ConversationTest, AnImageAloneAsksSomething) {
+  TurnRequest request = turn("");
+  request.messages = {message_with("", {"a.png"})};
+  EXPECT_EQ(conversation_of(request), (Speeches{{true, "", {{"a.png", false}}}}));
+}
+
+TEST(ConversationTest, MetaThatIsNoneOfOursNamesNoImage) {
+  for (const char* meta : {"", "{", "[]", R"({"attachments":7})", R"({"attachments":[7,null]})",
+                           R"({"duration_ms":5})"}) {
+    TurnRequest request = turn("a");
+    request.history = {line(HistoryKind::kPerson, "b")};
+    request.history[0].meta = meta;
+    EXPECT_EQ(conversation_of(request), (Speeches{{true, "b\na"}})) << meta;
+  }
+}
+
+TEST(ConversationTest, AnImageThatIsNotShownLeavesAMark) {
+  Speeches all{{true, "look", {{"a", true}, {"b", true}}}, {false, "ok"}, {true, "", {{"c"}}}};
+  std::string asked;
+  filter_pictures(all, [&](const Picture& picture) {
+    asked += picture.id;
+    return picture.id == "b";
+  });
+  EXPECT_EQ(asked, "cba") << "the newest first";
+  EXPECT_EQ(all,
+            (Speeches{{true, "look\n[image]", {{"b", true}}}, {false, "ok"}, {true, "[image]"}}));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "agents/model/model_error.h"
+#include "agents/model/pictures.h"
 
 namespace sluice {
 namespace {
@@ -35,17 +36,19 @@ bool is_about_the_api(const Error& error) {
 struct ModelAgent::Call {
   Call(const ModelAgent& agent, const TurnRequest& t, DeltaSink& s)
       : turn(t),
+        sink(s),
         decoder(agent.protocol_->decoder()),
         reader(agent.shard_, agent.stream_limits(), *decoder, s) {}
 
   const TurnRequest& turn;
+  DeltaSink& sink;
   const std::unique_ptr<StreamDecoder> decoder;
   StreamReader reader;
 };
 
 Result<std::unique_ptr<ModelAgent>> ModelAgent::make(std::string name, std::string kind,
                                                      ModelOptions options,
-                                                     std::unique_ptr<const ModelProtocol> protocol,
+                                                     std::shared_ptr<const ModelProtocol> protocol,
                                                      ModelSurroundings around) {
   auto url = model_url(options.base_url, protocol->path());
   if (!url) return url.error().within("agent \"" + name + "\"");
@@ -60,11 +63,12 @@ Result<std::unique_ptr<ModelAgent>> ModelAgent::make(std::string name, std::stri
 }
 
 ModelAgent::ModelAgent(AgentInfo info, ModelOptions options, net::Url url,
-                       std::unique_ptr<const ModelProtocol> protocol, ModelSurroundings around)
+                       std::shared_ptr<const ModelProtocol> protocol, ModelSurroundings around)
     : info_(std::move(info)),
       options_(std::move(options)),
       url_(std::move(url)),
       protocol_(std::move(protocol)),
+      library_(around.library),
       shard_(around.shard),
       log_(around.log),
       counters_{around.metrics.counter("sluice_model_tokens_total", "Tokens, as the API tells.",
@@ -82,7 +86,7 @@ StreamLimits ModelAgent::stream_limits() const {
   return {options_.first_token_timeout, options_.gap_timeout, options_.timeout};
 }
 
-net::HttpClientRequest ModelAgent::request_for(const TurnRequest& turn) const {
+net::HttpClientRequest ModelAgent::request_with(std::string body) const {
   net::HttpClientRequest post;
   post.method = "POST";
   post.url = url_;
@@ -90,16 +94,46 @@ net::HttpClientRequest ModelAgent::request_for(const TurnRequest& turn) const {
   post.headers.set("Content-Type", "application/json");
   post.headers.set("Accept", "text/event-stream");
   post.headers.set("Accept-Encoding", "identity");
-  post.body = protocol_->body(turn);
+  post.body = std::move(body);
   post.timeout = std::min(options_.first_token_timeout, options_.timeout);
   return post;
 }
 
+Task<Result<std::string>> ModelAgent::body_of(std::vector<Speech> conversation) {
+  if (!any_picture(conversation, [](const Picture&) { return true; })) {
+    co_return protocol_->body(conversation);
+  }
+  const PictureLimits limits{std::min(protocol_->picture_bytes_max(), kPicturesBytes),
+                             kPicturesBytes};
+  // Megabytes of JSON are not for the shard either.
+  co_return co_await library_->on_disk<std::string>(
+      [protocol = protocol_, limits,
+       all = std::move(conversation)](const media::Folder& folder) mutable -> Result<std::string> {
+        load_pictures(folder, limits, all);
+        return protocol->body(all);
+      });
+}
+
 Task<Result<AgentReply>> ModelAgent::run(TurnRequest request, DeltaSink& sink) {
-  Call call(*this, request, sink);
-  const Result<void> done = co_await converse(&call);
-  record(call, done);
-  ModelStream& stream = call.reader.stream();
+  std::vector<Speech> conversation = conversation_of(request);
+  std::size_t left = options_.images && library_ != nullptr ? options_.images_max : 0;
+  filter_pictures(conversation, [&left](Picture&) { return left > 0 && left-- > 0; });
+  bool again = any_picture(conversation, [](const Picture& p) { return p.in_history; });
+  for (;; again = false) {
+    Call call(*this, request, sink);
+    std::vector<Speech> shown = again ? conversation : std::move(conversation);
+    Result<AgentReply> reply = co_await ask(&call, std::move(shown));
+    const bool refused = !reply && (reply.error().kind() == ErrorKind::kInvalidArgument ||
+                                    reply.error().kind() == ErrorKind::kTooLarge);
+    if (!again || !refused || !call.reader.stream().text.empty()) co_return reply;
+    filter_pictures(conversation, [](const Picture& p) { return !p.in_history; });
+  }
+}
+
+Task<Result<AgentReply>> ModelAgent::ask(Call* call, std::vector<Speech> conversation) {
+  const Result<void> done = co_await converse(call, std::move(conversation));
+  record(*call, done);
+  ModelStream& stream = call->reader.stream();
   if (!done) {
     const Error& error = done.error();
     // What the person has seen the beginning of must not begin again.
@@ -110,14 +144,16 @@ Task<Result<AgentReply>> ModelAgent::run(TurnRequest request, DeltaSink& sink) {
   reply.text = std::move(stream.text);
   if (const std::string notice = notice_of(stream); !notice.empty()) {
     const std::string more = reply.text.empty() ? notice : "\n\n" + notice;
-    sink.delta(more);
+    call->sink.delta(more);
     reply.text += more;
   }
   co_return reply;
 }
 
-Task<Result<void>> ModelAgent::converse(Call* call) {
-  auto opened = co_await client_.open_stream(request_for(call->turn));
+Task<Result<void>> ModelAgent::converse(Call* call, std::vector<Speech> conversation) {
+  Result<std::string> body = co_await body_of(std::move(conversation));
+  if (!body) co_return body.error();
+  auto opened = co_await client_.open_stream(request_with(std::move(*body)));
   if (!opened) co_return lost_answer(opened.error());
   net::HttpStream answer = std::move(*opened);
   if (!is_plain(answer.headers())) {

@@ -10,9 +10,13 @@
 // streamed: the person must never see two beginnings. A stream that ends early, or falls silent,
 // is an error; the core keeps what was seen of it.
 //
-// Limits: connect, first token, gap and total by the options; kHeaderBytes of head, those of
-// StreamReader, the reply's text by the core. Redirects are not followed, compressed answers not
-// taken.
+// Images: the conversation's newest ones are read by the library's thread, which makes the
+// request's body too. If the API refuses a request with images of earlier turns, it is asked once
+// more without them: a picture that it can't take must not spoil every turn behind it.
+//
+// Limits: images_max, kPicturesBytes; connect, first token, gap and total by the options;
+// kHeaderBytes of head, those of StreamReader, the reply's text by the core. Redirects are not
+// followed, compressed answers not taken.
 
 #include <memory>
 #include <optional>
@@ -22,6 +26,7 @@
 #include "agents/model/model_stream.h"
 #include "agents/model/stream_reader.h"
 #include "gateway/agent.h"
+#include "media/library.h"
 #include "net/http_client.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -34,16 +39,19 @@ struct ModelSurroundings {
   Shard& shard;
   Metrics& metrics;
   Logger& log;
+  media::Library* library = nullptr;  // of what people attach; null: nothing is shown
 };
 
 class ModelAgent : public Agent {
  public:
   static constexpr std::uint32_t kHeaderBytes = 32 * 1024;
+  /// Of all images of one call; a third more as base64.
+  static constexpr std::size_t kPicturesBytes = 12 << 20;
 
   /// kInvalidArgument: a base URL that is none.
   static Result<std::unique_ptr<ModelAgent>> make(std::string name, std::string kind,
                                                   ModelOptions options,
-                                                  std::unique_ptr<const ModelProtocol> protocol,
+                                                  std::shared_ptr<const ModelProtocol> protocol,
                                                   ModelSurroundings around);
 
   const AgentInfo& info() const override { return info_; }
@@ -62,18 +70,21 @@ class ModelAgent : public Agent {
   struct Call;
 
   ModelAgent(AgentInfo info, ModelOptions options, net::Url url,
-             std::unique_ptr<const ModelProtocol> protocol, ModelSurroundings around);
+             std::shared_ptr<const ModelProtocol> protocol, ModelSurroundings around);
 
   StreamLimits stream_limits() const;
-  net::HttpClientRequest request_for(const TurnRequest& turn) const;
-  Task<Result<void>> converse(Call* call);
+  net::HttpClientRequest request_with(std::string body) const;
+  Task<Result<std::string>> body_of(std::vector<Speech> conversation);
+  Task<Result<AgentReply>> ask(Call* call, std::vector<Speech> conversation);
+  Task<Result<void>> converse(Call* call, std::vector<Speech> conversation);
   Task<Error> refused(Call* call, net::HttpStream* answer);
   void record(const Call& call, const Result<void>& result);
 
   AgentInfo info_;
   ModelOptions options_;
   net::Url url_;
-  std::unique_ptr<const ModelProtocol> protocol_;
+  std::shared_ptr<const ModelProtocol> protocol_;  // shared with the library's thread
+  media::Library* library_;
   Shard& shard_;
   Logger& log_;
   Counters counters_;

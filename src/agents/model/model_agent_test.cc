@@ -35,7 +35,14 @@ class PlainProtocol : public ModelProtocol {
  public:
   std::string_view path() const override { return "/ask"; }
   net::HttpHeaders headers() const override { return {{"X-Key", "k"}}; }
-  std::string body(const TurnRequest& request) const override { return request.text(); }
+  std::string body(const std::vector<Speech>& conversation) const override {
+    std::string all;
+    for (const Speech& speech : conversation) {
+      for (const Picture& p : speech.pictures) all += "<" + p.type + " " + p.base64 + ">";
+      all += speech.text + (&speech == &conversation.back() ? "" : "\n");
+    }
+    return all;
+  }
   std::unique_ptr<StreamDecoder> decoder() const override {
     return std::make_unique<PlainDecoder>();
   }
@@ -447,6 +454,83 @@ TEST_F(ModelAgentTest, RefusesABaseUrlThatIsNone) {
       EXPECT_EQ(made.error().kind(), ErrorKind::kInvalidArgument);
     }
   });
+}
+
+TEST_F(ModelAgentTest, ShowsTheNewestImagesAndMarksTheOthers) {
+  open_library();
+  const std::string old = put();
+  const std::string new_one = put();
+  Model model(streamed(std::string(kHi) + kEnd));
+  ModelOptions options;
+  options.images_max = 1;
+  use(model.url(), options);
+  TurnRequest request = turn();
+  request.messages = {message_with("and this?", {new_one})};
+  request.history = {line_with("look", {old}), line(HistoryKind::kAgent, "nice")};
+  ASSERT_TRUE(ask(request));
+  EXPECT_TRUE(model.requests()[0].ends_with(
+      "\r\n\r\nlook\n[image]\nnice\n<image/png iVBORw0KGgpw>and this?"));
+}
+
+TEST_F(ModelAgentTest, AnImageThatIsGoneOrNoneOfOursBecomesAMark) {
+  open_library();
+  const std::string gone = put();
+  ASSERT_EQ(erase_all(), 1);
+  Model model(streamed(std::string(kHi) + kEnd));
+  use(model.url());
+  TurnRequest request = turn();
+  request.messages = {message_with("x", {gone, "../../etc/passwd"})};
+  ASSERT_TRUE(ask(request));
+  EXPECT_TRUE(model.requests()[0].ends_with("\r\n\r\nx\n[image]\n[image]"));
+}
+
+TEST_F(ModelAgentTest, AnImageOverTheBoundBecomesAMark) {
+  open_library();
+  const std::string large = put(7 << 20);
+  const std::string other = put(7 << 20);
+  Model model(streamed(std::string(kHi) + kEnd));
+  use(model.url());
+  TurnRequest request = turn();
+  request.messages = {message_with("x", {large, other})};
+  ASSERT_TRUE(ask(request));
+  EXPECT_TRUE(model.requests()[0].ends_with(">x\n[image]"));
+}
+
+TEST_F(ModelAgentTest, AModelWithoutEyesIsToldThatThereWasAnImage) {
+  open_library();
+  const std::string id = put();
+  Model model(streamed(std::string(kHi) + kEnd));
+  ModelOptions options;
+  options.images = false;
+  use(model.url(), options);
+  TurnRequest request = turn();
+  request.messages = {message_with("", {id})};
+  ASSERT_TRUE(ask(request));
+  EXPECT_TRUE(model.requests()[0].ends_with("\r\n\r\n[image]"));
+}
+
+TEST_F(ModelAgentTest, AnEarlierImageThatTheApiRefusesDoesNotSpoilTheTurnsBehindIt) {
+  open_library();
+  const std::string id = put();
+  Model model({plain(400, "{}"), streamed(std::string(kHi) + kEnd)});
+  use(model.url());
+  TurnRequest request = turn();
+  request.history = {line_with("look", {id})};
+  const auto reply = ask(request);
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(reply->text, "hi");
+  EXPECT_TRUE(model.requests()[0].ends_with("<image/png iVBORw0KGgpw>look\nhello"));
+  EXPECT_TRUE(model.requests()[1].ends_with("\r\n\r\nlook\nhello\n[image]"));
+}
+
+TEST_F(ModelAgentTest, AnImageOfTheTurnItselfThatTheApiRefusesIsTold) {
+  open_library();
+  const std::string id = put();
+  Model model(plain(400, "{}"));
+  use(model.url());
+  TurnRequest request = turn();
+  request.messages = {message_with("look", {id})};
+  EXPECT_EQ(failure(request).kind(), ErrorKind::kInvalidArgument);
 }
 
 }  // namespace

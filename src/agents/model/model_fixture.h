@@ -12,6 +12,7 @@
 
 #include "agents/model/model_agent.h"
 #include "base/utf8.h"
+#include "gateway/message_json.h"
 #include "net/net_fixture.h"
 
 namespace sluice::model_test {
@@ -48,6 +49,21 @@ inline HistoryRow line(HistoryKind kind, std::string text) {
   HistoryRow row;
   row.kind = kind;
   row.text = std::move(text);
+  return row;
+}
+/// The JSON in which a message's extra and a line's meta name images.
+inline std::string attached(const std::vector<std::string>& ids) {
+  return to_json(MessageExtra{.session = {}, .projects = {}, .attachments = ids, .request_id = {}});
+}
+inline std::shared_ptr<MessageRow> message_with(std::string text,
+                                                const std::vector<std::string>& ids) {
+  auto row = message(std::move(text));
+  row->extra = attached(ids);
+  return row;
+}
+inline HistoryRow line_with(std::string text, const std::vector<std::string>& ids) {
+  HistoryRow row = line(HistoryKind::kPerson, std::move(text));
+  row.meta = attached(ids);
   return row;
 }
 inline TurnRequest turn(std::string text = "hello") {
@@ -100,13 +116,37 @@ class Model {
 class ModelTest : public ::testing::Test {
  protected:
   ~ModelTest() override {
-    thread_.run([this] { agent_.reset(); });
+    thread_.run([this] {
+      agent_.reset();
+      library_.reset();
+    });
+  }
+  /// Before make().
+  void open_library() {
+    thread_.run([this] {
+      media::LibraryOptions options;
+      options.disk_low_bytes = 0;
+      auto opened = media::Library::open(thread_.shard(), metrics_, HashKey{1},
+                                         directory_.file("media"), options);
+      ASSERT_TRUE(opened) << opened.error().to_string();
+      library_ = std::move(*opened);
+    });
+  }
+  /// The id of a PNG of that many bytes.
+  std::string put(std::size_t size = 9) {
+    std::string bytes("\x89PNG\r\n\x1a\n", 8);
+    bytes.resize(size, 'p');
+    return thread_.await<std::string>([&] { return put_all(library_.get(), bytes); });
+  }
+  std::int64_t erase_all() {
+    return thread_.await<Result<std::int64_t>>([&] { return library_->erase("http", "alice"); })
+        .value();
   }
 
   using Make = std::function<Result<std::unique_ptr<Agent>>(ModelSurroundings)>;
   void make(const Make& make_agent) {
     thread_.run([&] {
-      auto made = make_agent({thread_.shard(), metrics_, log_});
+      auto made = make_agent({thread_.shard(), metrics_, log_, library_.get()});
       ASSERT_TRUE(made.has_value()) << made.error().to_string();
       agent_ = std::move(*made);
     });
@@ -132,8 +172,19 @@ class ModelTest : public ::testing::Test {
   Metrics metrics_;
   NullLogger log_;
   Recorder sink_;
+  net::test::TempDir directory_;
   ShardThread thread_;
+  std::unique_ptr<media::Library> library_;
   std::unique_ptr<Agent> agent_;
+
+ private:
+  static Task<std::string> put_all(media::Library* library, std::string bytes) {
+    auto begun = co_await library->begin("http", "alice", media::Type::kPng, std::nullopt);
+    if (!begun) co_return "";
+    const Result<void> written = co_await (*begun)->write(std::move(bytes));
+    const Result<media::Kept> kept = co_await (*begun)->finish();
+    co_return written&& kept ? kept->id.text() : "";
+  }
 };
 
 }  // namespace sluice::model_test

@@ -34,6 +34,8 @@ struct ModelOptions {
   /// Asking a model again repeats nothing that anyone could see.
   OnInterrupt on_interrupt = OnInterrupt::kRerun;
   std::uint32_t max_turns = 16;
+  bool images = true;
+  std::uint32_t images_max = 8;  // of one call
 };
 
 /// A base URL and the path of an API below it. kInvalidArgument: not an http or https URL, or one
@@ -87,6 +89,12 @@ void declare_model(config::Section<T>& s) {
       {{"ask", OnInterrupt::kAsk}, {"rerun", OnInterrupt::kRerun}, {"fail", OnInterrupt::kFail}},
       "What happens to a turn that a crash interrupted.");
   s.integer("max_turns", static_cast<Number>(&T::max_turns), "Turns at once.").between(1, 10'000);
+  s.flag("images", static_cast<bool T::*>(&T::images),
+         "Whether the model is shown the images that people send; if not, it is told that there "
+         "was one.");
+  s.integer("images_max", static_cast<Number>(&T::images_max),
+            "The most images of one call: the newest ones, those of earlier messages included.")
+      .between(1, 100);
 }
 
 }  // namespace sluice

@@ -2,7 +2,9 @@
 // What a model's stream has told so far, and the two things that differ between APIs: how a request
 // is written and how an event is read.
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +13,7 @@
 
 #include <boost/json/object.hpp>
 
+#include "agents/model/conversation.h"
 #include "base/result.h"
 #include "gateway/agent.h"
 #include "net/http_types.h"
@@ -64,7 +67,10 @@ class ModelProtocol {
   virtual ~ModelProtocol() = default;
   virtual std::string_view path() const = 0;     // below the base URL
   virtual net::HttpHeaders headers() const = 0;  // the key among them
-  virtual std::string body(const TurnRequest& request) const = 0;
+  /// Its pictures have been loaded. Any thread.
+  virtual std::string body(const std::vector<Speech>& conversation) const = 0;
+  /// The largest image that the API takes, in bytes.
+  virtual std::size_t picture_bytes_max() const { return std::numeric_limits<std::size_t>::max(); }
   virtual std::unique_ptr<StreamDecoder> decoder() const = 0;
 };
 

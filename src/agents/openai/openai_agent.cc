@@ -11,11 +11,24 @@ namespace {
 
 namespace json = boost::json;
 
-json::object message(std::string_view role, std::string_view text) {
+json::object message(std::string_view role, json::value content) {
   json::object o;
   o["role"] = role;
-  o["content"] = text;
+  o["content"] = std::move(content);
   return o;
+}
+
+/// A text alone, for servers that know nothing else; parts where there are images.
+json::value content_of(const Speech& speech) {
+  if (speech.pictures.empty()) return json::string(speech.text);
+  json::array parts;
+  for (const Picture& picture : speech.pictures) {
+    json::object url;
+    url["url"] = fmt::format("data:{};base64,{}", picture.type, picture.base64);
+    parts.push_back(json::object{{"type", "image_url"}, {"image_url", std::move(url)}});
+  }
+  if (!speech.text.empty()) parts.push_back(json::object{{"type", "text"}, {"text", speech.text}});
+  return parts;
 }
 
 }  // namespace
@@ -50,11 +63,13 @@ net::HttpHeaders OpenAiProtocol::headers() const {
   return all;
 }
 
-std::string OpenAiProtocol::body(const TurnRequest& request) const {
+std::string OpenAiProtocol::body(const std::vector<Speech>& conversation) const {
   json::array messages;
-  if (!options_.system.empty()) messages.push_back(message("system", options_.system));
-  for (const Speech& speech : conversation_of(request)) {
-    messages.push_back(message(speech.person ? "user" : "assistant", speech.text));
+  if (!options_.system.empty()) {
+    messages.push_back(message("system", json::string(options_.system)));
+  }
+  for (const Speech& speech : conversation) {
+    messages.push_back(message(speech.person ? "user" : "assistant", content_of(speech)));
   }
   json::object o;
   o["model"] = options_.model;
@@ -76,7 +91,7 @@ std::unique_ptr<StreamDecoder> OpenAiProtocol::decoder() const {
 Result<std::unique_ptr<Agent>> make_openai_agent(std::string name, OpenAiOptions options,
                                                  ModelSurroundings around) {
   const ModelOptions shared = options;
-  auto protocol = std::make_unique<const OpenAiProtocol>(std::move(options));
+  auto protocol = std::make_shared<const OpenAiProtocol>(std::move(options));
   auto made = ModelAgent::make(std::move(name), "openai", shared, std::move(protocol), around);
   if (!made) return made.error();
   return std::unique_ptr<Agent>(std::move(*made));

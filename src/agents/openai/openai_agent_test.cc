@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "agents/model/conversation.h"
 #include "agents/model/model_fixture.h"
 #include "config/load.h"
 
@@ -35,7 +36,7 @@ class OpenAiAgentTest : public ModelTest {
     make([with](ModelSurroundings around) { return make_openai_agent("m", with, around); });
   }
   static json::object body(const OpenAiOptions& with, const TurnRequest& request = turn()) {
-    return json::parse(OpenAiProtocol(with).body(request)).as_object();
+    return json::parse(OpenAiProtocol(with).body(conversation_of(request))).as_object();
   }
 };
 
@@ -165,6 +166,19 @@ TEST(OpenAiConfigTest, SaysWhatIsWrongAndWhere) {
     EXPECT_NE(problems(table).find(words), std::string::npos) << words << ": " << problems(table);
     EXPECT_NE(problems(table).find("test.toml"), std::string::npos);
   }
+}
+
+TEST_F(OpenAiAgentTest, SendsImagesAsPartsBeforeTheText) {
+  const std::vector<Speech> all = {{true, "look", {{"a", false, "image/png", "QUJD"}}},
+                                   {false, "nice"},
+                                   {true, "", {{"b", false, "image/jpeg", "REVG"}}}};
+  EXPECT_EQ(json::parse(OpenAiProtocol(options()).body(all)).at("messages"), json::parse(R"([
+    {"role":"user","content":[
+      {"type":"image_url","image_url":{"url":"data:image/png;base64,QUJD"}},
+      {"type":"text","text":"look"}]},
+    {"role":"assistant","content":"nice"},
+    {"role":"user","content":[
+      {"type":"image_url","image_url":{"url":"data:image/jpeg;base64,REVG"}}]}])"));
 }
 
 }  // namespace

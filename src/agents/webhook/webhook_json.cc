@@ -8,7 +8,9 @@
 
 #include "agents/model/model_error.h"
 #include "base/utf8.h"
+#include "gateway/message_json.h"
 #include "gateway/row_names.h"
+#include "media/kinds.h"
 #include "net/retry_after.h"
 
 namespace sluice {
@@ -17,6 +19,18 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kMetaBytesMax = 1024;
+
+/// What is attached, by a message's extra or a line's meta, which name it alike.
+void add_attachments(json::object& o, std::string_view extra) {
+  const std::vector<std::string> ids = parse_extra(extra).attachments;
+  if (ids.empty()) return;
+  json::array& list = o["attachments"].emplace_array();
+  for (const std::string& id : ids) {
+    json::object one{{"id", id}};
+    if (const auto known = media::Id::parse(id)) one["type"] = media::mime_of(known->type);
+    list.push_back(std::move(one));
+  }
+}
 
 json::object message_json(const MessageRow& message) {
   json::object o;
@@ -27,6 +41,7 @@ json::object message_json(const MessageRow& message) {
   o["text"] = message.text;
   o["sent_at"] = message.sent_at.ms != 0 ? message.sent_at.ms : message.accepted_at.ms;
   if (message.late) o["late"] = true;
+  add_attachments(o, message.extra);
   return o;
 }
 
@@ -38,6 +53,7 @@ json::object history_json(const HistoryRow& line) {
   o["text"] = line.text;
   o["at"] = line.at.ms;
   if (line.cut) o["cut"] = true;
+  if (person) add_attachments(o, line.meta);
   return o;
 }
 

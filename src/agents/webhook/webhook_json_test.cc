@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agents/webhook/webhook_options.h"
+#include "media/kinds.h"
 #include "net/retry_after.h"
 
 namespace sluice {
@@ -86,6 +87,22 @@ TEST(WebhookBodyTest, TellsTheHistoryByRole) {
   EXPECT_EQ(history.at(0).at("sender").as_string(), "ann");
   EXPECT_EQ(history.at(1).at("role").as_string(), "assistant");
   EXPECT_TRUE(history.at(1).at("cut").as_bool());
+}
+
+TEST(WebhookBodyTest, NamesWhatIsAttached) {
+  const std::string id =
+      media::Id::make({"00000001", "0000000000000002"}, 3, media::Type::kJpeg).text();
+  TurnRequest request = turn();
+  auto with = message(9, "look");
+  with->extra = R"({"attachments":[")" + id + R"("]})";
+  request.messages.push_back(with);
+  request.history[0].meta = R"({"attachments":["of another time"]})";
+  const json::value body = json::parse(webhook_body(request));
+  EXPECT_FALSE(body.at("messages").at(0).as_object().contains("attachments"));
+  EXPECT_EQ(body.at("messages").at(2).at("attachments"),
+            json::parse(R"([{"id":")" + id + R"(","type":"image/jpeg"}])"));
+  EXPECT_EQ(body.at("history").at(0).at("attachments"),
+            json::parse(R"([{"id":"of another time"}])"));
 }
 
 TEST(WebhookBodyTest, KeyIsTheSameForEveryAttemptOfATurn) {
