@@ -150,7 +150,7 @@ class Room {
 
   /** The message that is being answered: the one whose turn runs, else the first that waits. */
   runningEntry() {
-    const waits = this.outbox.entries.filter((e) => ["queued", "running", "retrying"].includes(e.state));
+    const waits = this.outbox.entries.filter((e) => ["queued", "running", "retrying", "waiting"].includes(e.state));
     const turn = this.conversation.preview?.turn;
     return waits.find((e) => turn && this.conversation.phases.get(e.message)?.turn === turn) ??
       waits.find((e) => e.state === "running") ?? (this.conversation.preview ? waits[0] : undefined);

@@ -7,6 +7,7 @@ const STATES = {
   queued: ["Queued", "wait"],
   running: ["Being answered", ""],
   retrying: ["That did not work: trying again", "wait"],
+  waiting: ["Waiting for an answer from outside", "wait"],
   asking: ["Interrupted by a restart: the question above waits for you", "wait"],
   refused: ["Not accepted", "bad"],
   failed: ["Failed", "bad"],

@@ -25,6 +25,7 @@ class Checks {
     order_of_turns();
     arrivals();
     refusals();
+    promises();
   }
 
  private:
@@ -310,6 +311,25 @@ class Checks {
         b.at - second.acknowledged_at < milliseconds(140) && b.at - a.at < milliseconds(140);
     if (missing_came && hurried) {
       outside_.violated("C5", fmt::format("event {} did not wait for the one before it", second.n));
+    }
+  }
+
+  /// C15: an answer that was taken is the turn's answer.
+  void promises() {
+    for (const Promise& promise : outside_.promises) {
+      if (!promise.taken) continue;
+      bool said = false;
+      for (const AgentCall& call : outside_.calls) {
+        if (call.turn != promise.turn) continue;
+        for (const HistoryRow& row : log_of(call.lane)) {
+          said = said || (row.turn == promise.turn && row.kind == HistoryKind::kAgent &&
+                          row.text == promise.text);
+        }
+      }
+      if (!said) {
+        outside_.violated("C15", fmt::format("the answer to turn {} was taken and is not there",
+                                             promise.turn.value));
+      }
     }
   }
 

@@ -31,6 +31,7 @@ constexpr std::array kMutants = {
     MutantInfo{Mutant::kIgnoreOnInterrupt, "ignore-on-interrupt", "C13"},
     MutantInfo{Mutant::kAttemptsUnbounded, "attempts-unbounded", "C13"},
     MutantInfo{Mutant::kSuspectsTogether, "suspects-together", "C14"},
+    MutantInfo{Mutant::kParkInMemory, "park-in-memory", "C15"},
     MutantInfo{Mutant::kStopForgetsText, "stop-forgets-text", "C16"},
     MutantInfo{Mutant::kStopInMemory, "stop-in-memory", "C16"},
     MutantInfo{Mutant::kSilentFailure, "silent-failure", "C17"},

@@ -27,6 +27,7 @@ enum class Behaviour : std::uint8_t {
   kFlood,   // more than the reply's bound
   kLong,    // many parts
   kPoison,  // kills the process, each time
+  kPark,    // promises an answer for later, and mostly keeps it
   kCount,
 };
 
@@ -99,6 +100,19 @@ struct Refusal {
   int process = 0;
 };
 
+/// What an agent promised when it parked a turn.
+struct Promise {
+  TurnId turn;
+  std::uint32_t attempt = 0;
+  int process = 0;
+  std::string text;
+  MonoTime due;         // when it is told next
+  bool kept = true;     // some are not
+  bool parked = false;  // a process that died held it as parked: so it is on disk
+  bool taken = false;   // the gateway said that it has the answer
+  bool told = false;    // it is being told
+};
+
 struct Violation {
   std::string sentence;  // "C5"
   std::string what;
@@ -110,6 +124,7 @@ struct Outside {
   std::vector<Arrival> arrivals;
   std::vector<FloodWait> waits;
   std::vector<Refusal> refused;
+  std::vector<Promise> promises;
   std::map<std::string, std::uint64_t> situations;
   std::vector<Violation> violations;
   int process = 0;       // incarnation
@@ -122,7 +137,8 @@ struct Outside {
   std::int64_t held_below = 0;  // ids from before the restoration
   bool pruned = false;          // retention ran
   std::map<LaneId, int> retries_granted;
-  std::vector<TurnId> stopped;  // ran when an acknowledged /stop was sent
+  std::vector<TurnId> stopped;     // ran when an acknowledged /stop was sent
+  bool stop_acknowledged = false;  // just now: the best moment to die
 
   void saw(const std::string& sentence) { ++situations[sentence]; }
   void violated(std::string sentence, std::string what) {

@@ -82,7 +82,8 @@ void World::write_script() {
                           : luck < 88 ? Behaviour::kRefuse
                           : luck < 92 ? Behaviour::kThrow
                           : luck < 95 ? Behaviour::kHang
-                          : luck < 97 ? Behaviour::kFlood
+                          : luck < 96 ? Behaviour::kFlood
+                          : luck < 99 ? Behaviour::kPark
                                       : Behaviour::kOk;
     if (poison && n == count / 2) behaviour = Behaviour::kPoison;
     add_event(n, info.name, chat, person, std::string(name_of(behaviour)), at);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::string_view kNames[] = {"ok",           "slow",   "stream", "error-once",
                                        "error-always", "refuse", "throw",  "hang",
-                                       "flood",        "long",   "poison"};
+                                       "flood",        "long",   "poison", "park"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(Behaviour::kCount));
 
 /// Marks the call as over however its frame ends, a crash included.
@@ -130,6 +130,22 @@ Task<Result<AgentReply>> SimAgent::act(TurnRequest request, DeltaSink* sink, std
       outside_.die_now = true;
       co_await sleep_for(loop_, milliseconds(20));
       break;
+    case Behaviour::kPark: {
+      Promise promise;
+      promise.turn = request.turn;
+      promise.attempt = request.attempt;
+      promise.process = outside_.process;
+      promise.text = reply.text;
+      promise.kept = loop_.random().percent(85);
+      // It may be there before the call has ended.
+      promise.due = promise.kept ? loop_.now() + milliseconds(loop_.random().between(0, 9'000))
+                                 : MonoTime::max();
+      outside_.promises.push_back(std::move(promise));
+      co_await sleep_for(loop_, milliseconds(loop_.random().between(0, 100)));
+      reply = AgentReply{};
+      reply.parked_for = milliseconds(15'000);
+      break;
+    }
     case Behaviour::kCount:
       break;
   }

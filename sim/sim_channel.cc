@@ -68,7 +68,9 @@ Task<void> SimChannel::accept(std::vector<std::size_t> events) {
     if (sent.message.text == "/stop" && accepted.verdict == EventVerdict::kNew) {
       for (const std::size_t i : running) {
         const AgentCall& call = outside_.calls[i];
-        if (call.lane == accepted.lane && !call.completed) outside_.stopped.push_back(call.turn);
+        if (call.lane != accepted.lane || call.completed) continue;
+        outside_.stopped.push_back(call.turn);
+        outside_.stop_acknowledged = true;
       }
     }
     if (!sent.acknowledged) {

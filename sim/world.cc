@@ -1,6 +1,7 @@
 #include "sim/world.h"
 
 #include <cstdio>
+#include <utility>
 
 #include "base/mutant.h"
 
@@ -127,6 +128,11 @@ void World::crash(bool power_loss) {
         outside_.process, static_cast<double>(clock_.mono.ns) / 1e9,
         static_cast<unsigned long>(disk_.stats().faults), disk_.crashed() ? ", within a call" : "");
   }
+  for (Promise& promise : outside_.promises) {
+    promise.told = false;
+    promise.parked = promise.parked || (process_ != nullptr && !disk_.crashed() &&
+                                        process_->gateway->core().parked.contains(promise.turn));
+  }
   outside_.dying = true;
   if (power_loss) {
     disk_.crash();
@@ -167,6 +173,10 @@ void World::observe_call(const AgentCall& call) {
   if (std::find(outside_.stopped.begin(), outside_.stopped.end(), call.turn) !=
       outside_.stopped.end()) {
     outside_.violated("C16", "turn " + id(call) + " runs after its /stop was acknowledged");
+  }
+  for (const Promise& promise : outside_.promises) {
+    if (promise.turn == call.turn && promise.parked)
+      outside_.violated("C15", "turn " + id(call) + " was parked and runs again");
   }
   for (const AgentCall& other : outside_.calls) {
     if (other.turn == call.turn && other.attempt == call.attempt) {
@@ -269,6 +279,40 @@ bool World::was_told_nothing(const SentEvent& answer) {
          });
 }
 
+/// What was promised for parked turns is told, again and again until it is heard.
+void World::keep_promises() {
+  struct Helper {
+    static Task<void> tell(Outside* outside, Process* process, std::size_t index) {
+      const Promise promise = outside->promises[index];
+      AgentReply reply;
+      reply.text = promise.text;
+      const std::uint32_t wrong = promise.attempt + 7;
+      const Result<void> forged =
+          co_await process->gateway->answer_parked(promise.turn, wrong, reply);
+      if (forged) outside->violated("C15", "an answer to another attempt was taken");
+      const Result<void> heard =
+          co_await process->gateway->answer_parked(promise.turn, promise.attempt, reply);
+      Promise& now = outside->promises[index];
+      now.told = false;
+      if (heard && promise.taken)
+        outside->violated("C15", "the answer to a parked turn was taken twice");
+      if (heard) now.taken = true;
+      const bool again = !heard && heard.error().retry().allowed();
+      // Whoever calls back may do so once more.
+      const bool repeat = heard && process->loop.random().percent(50);
+      now.due = again || repeat ? process->loop.now() + milliseconds(500) : MonoTime::max();
+      if (heard && promise.parked) outside->saw("C15");
+    }
+  };
+  for (std::size_t i = 0; i < outside_.promises.size(); ++i) {
+    Promise& promise = outside_.promises[i];
+    if (promise.told || promise.due > clock_.mono) continue;
+    promise.told = true;
+    trace(3000 + i);
+    process_->tasks.spawn("callback", Helper::tell(&outside_, process_.get(), i));
+  }
+}
+
 void World::deliver_due() {
   for (std::size_t i = 0; i < outside_.events.size(); ++i) {
     SentEvent& event = outside_.events[i];
@@ -292,7 +336,8 @@ void World::deliver_due() {
 
 void World::maybe_strike() {
   if (outside_.calm) return;
-  if (crashes_left_ > 0 && random_.below(400) == 0) {
+  const bool stopping = std::exchange(outside_.stop_acknowledged, false);
+  if (crashes_left_ > 0 && random_.below(stopping ? 3 : 400) == 0) {
     --crashes_left_;
     if (random_.percent(40)) {
       disk_.set_call_budget(random_.below(80) + 1);  // falls inside some commit
@@ -439,11 +484,15 @@ bool World::step() {
     for (const SentEvent& event : outside_.events) {
       if (event.due > clock_.mono && !event.refused) next = std::min(next, event.due);
     }
+    for (const Promise& promise : outside_.promises) {
+      if (promise.due > clock_.mono && !promise.told) next = std::min(next, promise.due);
+    }
     if (next > clock_.mono && next != MonoTime::max()) {
       clock_.mono =
           total == 0 ? next : std::min(next, clock_.mono + milliseconds(random_.between(0, 20)));
     }
     operate();
+    keep_promises();
     trace(static_cast<std::uint64_t>(clock_.mono.ns));
     p.loop.timers().advance(clock_.mono);
     return true;
@@ -480,6 +529,9 @@ bool World::step() {
 bool World::at_rest() {
   for (const SentEvent& event : outside_.events) {
     if (event.due != MonoTime::max() && !event.refused) return false;
+  }
+  for (const Promise& promise : outside_.promises) {
+    if (promise.due != MonoTime::max()) return false;
   }
   Process& p = *process_;
   if (p.loop.has_ready() || p.store->queued() > 0 || p.store->untold() > 0 || p.store->reads() > 0)

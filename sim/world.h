@@ -67,6 +67,7 @@ class World {
   bool step();
   bool was_told_nothing(const SentEvent& answer);
   void deliver_due();
+  void keep_promises();
   void maybe_strike();
   void operate();
   bool at_rest();

@@ -117,6 +117,7 @@ json::object status_json(const GatewayStatus& status) {
           {"pending", status.pending},
           {"pending_bytes", status.pending_bytes},
           {"asking", status.asking},
+          {"parked", status.parked},
           {"outbox", status.outbox},
           {"readers", status.readers},
           {"accounts", std::move(accounts)},

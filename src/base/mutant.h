@@ -27,6 +27,7 @@ enum class Mutant : std::uint8_t {
   kAttemptsUnbounded,        // C13
   kSuspectsTogether,         // C14
   kStopForgetsText,          // C16
+  kParkInMemory,             // C15
   kStopInMemory,             // C16
   kSilentFailure,            // C17
   kNoClaim,                  // C18

@@ -141,6 +141,7 @@ std::string status_page(const json::value& status) {
       fmt::format("{} ({})", number_of(status, "pending"),
                   size_text(number_of(status, "pending_bytes"))));
   if (number_of(status, "asking") > 0) add(page, "asking", number(status, "asking"));
+  if (number_of(status, "parked") > 0) add(page, "parked", number(status, "parked"));
   add(page, "outbox", number(status, "outbox"));
   add(page, "conversations", number(status, "conversations"));
   std::vector<std::vector<std::string>> rows;

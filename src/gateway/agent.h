@@ -51,10 +51,22 @@ struct TurnRequest {
   std::string text() const;
 };
 
+/// What an answer cost, as far as the agent was told.
+struct AgentUsage {
+  std::uint64_t input_tokens = 0;
+  std::uint64_t output_tokens = 0;
+};
+
 struct AgentReply {
   std::string text;
   std::optional<ResponseMeta>
       meta;  // session, project and so on; duration and error are filled in by us
+  AgentUsage usage;
+  /// Set: the answer comes later, by Gateway::answer_parked, and text is empty. The turn is parked
+  /// on disk and belongs to no process (C15); after this time, kLongestPark at most, it ends as
+  /// timed out.
+  std::optional<std::chrono::milliseconds> parked_for;
+  static constexpr std::chrono::milliseconds kLongestPark{7 * 24 * 3'600'000};
 };
 
 /// Takes a reply as it grows. Never blocks; what exceeds the reply's bound ends the turn as cut
@@ -72,7 +84,8 @@ class Agent {
   virtual const AgentInfo& info() const = 0;
   /// Cancelled by destruction of the task. An error says by its kind what to tell the person, and
   /// by its retry() whether another attempt may help. The text of AgentReply is the whole reply,
-  /// deltas included. An empty reply is an error. sink outlives the task.
+  /// deltas included. An empty reply is an error, unless the turn is parked by it. sink outlives
+  /// the task.
   virtual Task<Result<AgentReply>> run(TurnRequest request, DeltaSink& sink) = 0;
   /// Whether it could be called now, for status pages; cheap.
   virtual Result<void> health() const { return {}; }

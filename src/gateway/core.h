@@ -108,6 +108,7 @@ struct Core {
         slots(options),
         feeds(l, o.feed_events_max),
         bodies(o.inbox_capacity),
+        parked_changed(l),
         tasks(l) {}
 
   Loop& loop;
@@ -141,6 +142,14 @@ struct Core {
 
   /// Interrupted turns that wait for the person's decision (C13), by lane.
   std::multimap<LaneId, OpenTurn> asking;
+  /// Turns that wait for something outside (C15). Each is an accepted message: the bounds on those
+  /// bound it.
+  struct Parked {
+    LaneId lane;
+    MonoTime until;  // a timeout: no jump of the clock moves it (C29)
+  };
+  std::unordered_map<TurnId, Parked> parked;
+  Event parked_changed;  // one more is parked
   /// Lanes that have a suspect to run, the one with the fewest attempts first; they run one at a
   /// time (C14).
   std::deque<LaneId> suspects;

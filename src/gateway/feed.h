@@ -37,7 +37,7 @@ struct FeedReset {
   TurnId turn;
   std::uint32_t attempt = 0;
 };
-enum class TurnPhase : std::uint8_t { kQueued, kRunning, kRetrying, kAsking, kEnded };
+enum class TurnPhase : std::uint8_t { kQueued, kRunning, kRetrying, kAsking, kParked, kEnded };
 struct FeedPhase {
   TurnId turn;
   MessageId message;  // the first it answers

@@ -148,6 +148,8 @@ void Gateway::recover(Recovered recovered) {
     open.row = std::move(row);
     if (state == TurnState::kAsking) {
       turns_.wait_for_decision(*lane, std::move(open));
+    } else if (state == TurnState::kParked) {
+      turns_.wait_outside(*lane, std::move(open));
     } else if (state == TurnState::kRunning) {
       ++lane->users;  // it comes before anything that waits
       lane->busy = true;
@@ -258,6 +260,12 @@ void Gateway::resume_account(Account& account) {
     if (lane.account == &account) ids.push_back(lane.id);
   });
   for (LaneId id : ids) {
+    Lane* parked = lanes_.active(id);
+    // What came later interrupts it, as before the restart.
+    if (parked != nullptr && parked->parked != nullptr && !parked->waiting.empty() &&
+        account.channel->account().mode == LaneMode::kInterrupt) {
+      turns_.stop(*parked, StopReason::kNewer);
+    }
     if (Lane* lane = lanes_.active(id)) outbox_.kick(*lane);
     if (Lane* lane = lanes_.active(id)) lanes_.pump(*lane);
   }
@@ -422,6 +430,7 @@ Task<void> Gateway::housekeeping() {
   for (int n = 1;; ++n) {
     co_await sleep_for(core_.loop, kHousekeeping);
     look_at_disk();
+    turns_.expire_parked();
     if (n % kQuestionsEvery == 0) turns_.expire_questions();
   }
 }
@@ -444,6 +453,7 @@ GatewayStatus Gateway::status() {
   status.pending = core_.pending_count;
   status.pending_bytes = core_.pending_bytes;
   status.asking = core_.asking.size();
+  status.parked = core_.parked.size();
   status.readers = core_.feeds.subscriptions();
   std::unordered_map<const Account*, std::uint64_t> outbox;
   lanes_.for_each([&](Lane& lane) {

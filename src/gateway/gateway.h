@@ -59,6 +59,7 @@ struct GatewayStatus {
   std::uint64_t pending = 0;
   std::uint64_t pending_bytes = 0;
   std::uint64_t asking = 0;
+  std::uint64_t parked = 0;  // turns that wait for something outside (C15)
   std::uint64_t outbox = 0;
   std::uint64_t readers = 0;
   std::vector<AccountStatus> accounts;
@@ -100,6 +101,14 @@ class Gateway {
   /// Sends a text that no turn made, once for each key (C20). kNotFound if no such channel is
   /// registered (counted), kConflict if the key was used with another text.
   Task<Result<Accepted>> send_to(std::string channel, OutboundMessage message, std::string key);
+
+  /// The answer to an attempt that its agent parked (C15); returns when it is on disk. A turn that
+  /// is still being parked is waited for, 10 s at most. An error as the answer ends the turn like
+  /// one of the agent's. Errors: kNotFound (it has ended, or never was), kConflict (another attempt
+  /// of it runs or waits), kUnavailable (not parked yet: try again), and what agents' answers give.
+  Task<Result<void>> answer_parked(TurnId turn, std::uint32_t attempt, Result<AgentReply> reply) {
+    return turns_.answer_parked(turn, attempt, std::move(reply));
+  }
 
   /// Ends run(), also if it is called before it. Any number of times.
   void signal_shutdown();

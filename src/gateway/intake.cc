@@ -390,7 +390,8 @@ std::string Intake::control_answer(const Lane& lane, Command command) {
   const bool asking = turns_.undecided(lane.id) != nullptr;
   switch (command) {
     case Command::kStop:
-      return running || !lane.reopened.empty() ? "Stopping." : "Nothing is running.";
+      return running || lane.parked != nullptr || !lane.reopened.empty() ? "Stopping."
+                                                                         : "Nothing is running.";
     case Command::kStatus: {
       std::string text;
       if (running) {
@@ -398,6 +399,8 @@ std::string Intake::control_answer(const Lane& lane, Command command) {
                                                                               lane.running->since);
         text = fmt::format("Working on an answer for {} s (attempt {}).", seconds.count(),
                            lane.running->row.attempt);
+      } else if (lane.parked != nullptr) {
+        text = "Waiting for an answer from outside.";
       } else if (!lane.reopened.empty()) {
         text = "Will try again shortly.";
       } else {

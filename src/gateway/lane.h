@@ -69,6 +69,7 @@ struct RunningTurn {
   bool on_disk = false;   // its row is, or has been handed to the store
   bool stopping = false;  // the acceptance of a /stop for it is being committed
   bool ending = false;    // its end is being committed
+  bool answered = false;  // it was parked, and what it waited for has come
 };
 
 class Lane : public FairSlots::Claimant, public Timer {
@@ -104,6 +105,7 @@ class Lane : public FairSlots::Claimant, public Timer {
   // Turn.
   bool busy = false;                     // a turn or command runs, or its end is being committed
   std::unique_ptr<RunningTurn> running;  // set while busy with a turn
+  std::unique_ptr<OpenTurn> parked;      // waits for something outside (C15); busy meanwhile
   std::deque<OpenTurn> reopened;         // turns to be run again before anything that waits
 
   // Out.

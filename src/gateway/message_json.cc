@@ -57,4 +57,11 @@ MessageExtra parse_extra(std::string_view json) {
   return extra;
 }
 
+std::string line_meta(std::string_view extra) {
+  if (extra.find("\"attachments\"") == std::string_view::npos) return {};
+  MessageExtra shown;
+  shown.attachments = parse_extra(extra).attachments;
+  return to_json(shown);
+}
+
 }  // namespace sluice

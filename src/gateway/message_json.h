@@ -23,4 +23,8 @@ struct MessageExtra {
 std::string to_json(const MessageExtra& extra);
 MessageExtra parse_extra(std::string_view json);
 
+/// HistoryRow::meta of a person's line: what belongs to the message beside its text, as JSON;
+/// empty if there is nothing. From MessageRow::extra; parse_extra() reads it.
+std::string line_meta(std::string_view extra);
+
 }  // namespace sluice

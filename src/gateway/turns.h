@@ -52,6 +52,13 @@ class Turns {
   /// Ends questions that nobody answered (C17).
   void expire_questions();
 
+  /// Gateway::answer_parked.
+  Task<Result<void>> answer_parked(TurnId turn, std::uint32_t attempt, Result<AgentReply> reply);
+  /// A turn that was parked before the restart still is.
+  void wait_outside(Lane& lane, OpenTurn open);
+  /// Ends those whose time is up.
+  void expire_parked();
+
  private:
   using Messages = std::vector<std::shared_ptr<const MessageRow>>;
   /// How a turn came out, before it is written down.
@@ -62,16 +69,32 @@ class Turns {
     std::string notice;  // ours, after the text; may be empty
     std::string reason;  // for operators
     std::optional<ResponseMeta> meta;
+    std::optional<milliseconds> parked_for;  // it has not come out yet
   };
 
   TurnRow new_turn(Lane& lane);
   std::string session_of(const Lane& lane, const Messages& messages) const;
+  /// What the running turn is called outside.
+  void name_turn(Lane& lane, const Messages& messages);
   Task<void> run(Lane* lane, Messages messages, bool on_disk);
   Task<void> run_command(Lane* lane);
-  Task<Result<Messages>> load(Lane* lane);
+  /// Waits out a store that can't be read.
+  Task<Messages> load(Lane* lane);
+  Task<Result<Messages>> try_load(Lane* lane);
   Task<bool> drop_expired(Lane* lane, Messages* messages);
   Task<Result<std::vector<HistoryRow>>> load_history(Lane* lane, std::size_t wanted);
   Task<Ending> call_agent(Lane* lane, Messages messages, std::optional<Error>* failure);
+  static void cut_off(Ending& ending);
+  /// Fills ending with what the agent said; its error if that is no answer.
+  std::optional<Error> take_reply(Lane& lane, AgentReply reply, Ending& ending) const;
+  /// The agent has come to an end: so does the turn, or it is parked, or there is another attempt.
+  Task<void> conclude(Lane* lane, Messages messages, Ending ending, std::optional<Error> failure);
+  Task<void> park(Lane* lane, Messages messages, milliseconds longest);
+  Ending stopped(const Lane& lane) const;
+  Task<void> end_parked(Lane* lane, Result<AgentReply> reply,
+                        std::shared_ptr<Completion<Result<void>>> done);
+  OpenTurn unpark(Lane& lane);
+  bool waits_for(TurnId turn, std::uint32_t attempt, bool* other_attempt);
   Task<void> try_again_later(Lane* lane, Error error);
   Task<void> finish(Lane* lane, Messages messages, Ending ending);
   Task<void> end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, std::string reason,

@@ -1,7 +1,6 @@
 // What becomes of turns that a crash interrupted (C13, C14), and of those that wait for a word.
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,12 +59,8 @@ Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, st
   lane->running->row = std::move(open.row);
   lane->running->taken = std::move(open.taken);
   lane->running->suspect = open.suspect;  // leave() lets the next one run
-  Result<Messages> loaded = co_await load(lane);
-  while (!loaded) {
-    co_await sleep_for(core_.loop, milliseconds(1'000));
-    loaded = co_await load(lane);
-  }
-  if (loaded->empty()) {
+  Messages messages = co_await load(lane);
+  if (messages.empty()) {
     leave(*lane);
     co_return;
   }
@@ -82,9 +77,9 @@ Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, st
   if (outcome == MessageOutcome::kFailed || outcome == MessageOutcome::kDead) {
     ending.meta.emplace();
     ending.meta->error = "interrupted";
-    ending.meta->session = session_of(*lane, *loaded);
+    ending.meta->session = session_of(*lane, messages);
   }
-  co_await finish(lane, std::move(*loaded), std::move(ending));
+  co_await finish(lane, std::move(messages), std::move(ending));
 }
 
 Task<void> Turns::ask(Lane* lane, OpenTurn open) {
@@ -95,7 +90,13 @@ Task<void> Turns::ask(Lane* lane, OpenTurn open) {
       "/drop to "
       "leave it.";
   std::vector<PartRow> parts;
-  std::function<Transaction()> build = [this, lane, row, text, &parts] {
+  // Where to: the message knows.
+  lane->running = std::make_unique<RunningTurn>(core_.loop);
+  lane->running->row = row;
+  lane->running->taken = open.taken;
+  const Messages messages = co_await load(lane);
+  const std::string reply_to = messages.empty() ? std::string() : messages.front()->reply_to;
+  const auto build = [this, lane, &row, &text, &reply_to, &parts] {
     Transaction t;
     t.changes.turns.push_back(row);
     HistoryRow& line = core_.add_history(t.changes, *lane, HistoryKind::kNotice, text);
@@ -103,25 +104,12 @@ Task<void> Turns::ask(Lane* lane, OpenTurn open) {
     line.message = row.messages.front();
     if (!lane->account->pull) {
       t.changes.parts.push_back(outbox_.make(*lane, {}, row.messages.front(), 100 + row.attempt,
-                                             PartKind::kNotice, text, ""));
+                                             PartKind::kNotice, text, reply_to));
     }
     parts = t.changes.parts;
     return t;
   };
-  // Where to: the message knows.
-  lane->running = std::make_unique<RunningTurn>(core_.loop);
-  lane->running->row = row;
-  lane->running->taken = open.taken;
-  Result<Messages> loaded = co_await load(lane);
-  const std::string reply_to =
-      loaded && !loaded->empty() ? loaded->front()->reply_to : std::string();
-  std::function<Transaction()> addressed = [&build, &parts, reply_to] {
-    Transaction t = build();
-    for (PartRow& part : t.changes.parts) part.reply_to = reply_to;
-    parts = t.changes.parts;
-    return t;
-  };
-  co_await core_.commit_surely(lane, std::move(addressed));
+  co_await core_.commit_surely(lane, build);
   core_.feeds.grew(lane->id, lane->committed_head);
   core_.feeds.phase(lane->id, FeedPhase{row.id, row.messages.front(), TurnPhase::kAsking});
   open.row = row;

@@ -43,7 +43,7 @@ class HeldAgent : public Agent {
       sink.delta("half");
       co_await released.wait();
       sink.delta(" and half");
-      co_return AgentReply{"half and half", std::nullopt};
+      co_return AgentReply{"half and half", std::nullopt, {}, {}};
     }
     if (text.starts_with("again")) {
       if (request.attempt == 1) {
@@ -53,10 +53,10 @@ class HeldAgent : public Agent {
                         Retry::with_backoff());
       }
       sink.delta("second try");
-      co_return AgentReply{"second try", std::nullopt};
+      co_return AgentReply{"second try", std::nullopt, {}, {}};
     }
-    if (text.starts_with("big")) co_return AgentReply{std::string(65'536, 'b'), std::nullopt};
-    co_return AgentReply{"echo: " + text, std::nullopt};
+    if (text.starts_with("big")) co_return AgentReply{std::string(65'536, 'b'), std::nullopt, {}, {}};
+    co_return AgentReply{"echo: " + text, std::nullopt, {}, {}};
   }
 
   Event released;

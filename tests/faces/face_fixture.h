@@ -43,7 +43,7 @@ class HeldAgent : public Agent {
       sink.delta("half");
       co_await released.wait();
       sink.delta(" and half");
-      co_return AgentReply{"half and half", std::nullopt};
+      co_return AgentReply{"half and half", std::nullopt, {}, {}};
     }
     if ((begins("again") || begins("quick")) && request.attempt == 1) {
       if (begins("again")) {
@@ -55,16 +55,16 @@ class HeldAgent : public Agent {
     }
     if (begins("again") || begins("quick")) {
       sink.delta("second try");
-      co_return AgentReply{"second try", std::nullopt};
+      co_return AgentReply{"second try", std::nullopt, {}, {}};
     }
     if (begins("down")) co_return Error(ErrorKind::kUnavailable, "away", ErrorSource::kPeer);
     if (begins("mine")) co_return Error(ErrorKind::kInternal, "a secret", ErrorSource::kSelf);
     if (begins("split")) {
       sink.delta("\xC3");
       sink.delta("\xA4");
-      co_return AgentReply{"\xC3\xA4", std::nullopt};
+      co_return AgentReply{"\xC3\xA4", std::nullopt, {}, {}};
     }
-    co_return AgentReply{"echo: " + text, std::nullopt};
+    co_return AgentReply{"echo: " + text, std::nullopt, {}, {}};
   }
 
   Event released;

@@ -65,7 +65,7 @@ TEST_F(HookFaceTest, ALinkCanBeSigned) {
   start();
   EXPECT_EQ(post(body("m1", "hello", "wait")).status, 200);
   const std::string header =
-      "X-Sluice-Signature: " + signature("key", "GET /hook/desk/messages/2", wall()) + "\r\n";
+      "X-Sluice-Signature: " + auth::signature("key", "GET /hook/desk/messages/2", wall()) + "\r\n";
   EXPECT_EQ(get("/hook/desk/messages/3", "", header).status, 401);
   EXPECT_EQ(get("/hook/desk/messages/2", "", header).status, 200);
   EXPECT_EQ(get("/hook/desk/messages/2", "", header).status, 409);

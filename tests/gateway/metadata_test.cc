@@ -25,7 +25,7 @@ class MetadataTest : public GatewayTest {
     meta.seed = "seed-7";
     meta.phase = "evaluate";
     meta.evaluation_passed = true;
-    act.result = AgentReply{"done", meta};
+    act.result = AgentReply{"done", meta, {}, {}};
     return act;
   }
   boost::json::object meta_of(const Platform::Try& t) {
@@ -111,7 +111,7 @@ TEST_F(MetadataTest, TurnWithoutAnAccountCarriesNone) {
 TEST_F(MetadataTest, EvaluationThatNeverWasIsNeitherPassedNorFailed) {
   agent_does([](const TurnRequest&) {
     Act act;
-    act.result = AgentReply{"chat", ResponseMeta{}};
+    act.result = AgentReply{"chat", ResponseMeta{}, {}, {}};
     act.result->value().meta->phase = "interview";
     return act;
   });

@@ -147,7 +147,7 @@ struct Act {
   }
   static Act says(std::string text) {
     Act act;
-    act.result = AgentReply{std::move(text), std::nullopt};
+    act.result = AgentReply{std::move(text), std::nullopt, {}, {}};
     return act;
   }
   static Act fails(ErrorKind kind, Retry retry = Retry::never()) {
@@ -197,7 +197,7 @@ class ScriptedAgent : public Agent {
       co_await never.wait();
     }
     if (act.result) co_return *act.result;
-    co_return AgentReply{"re " + text, std::nullopt};
+    co_return AgentReply{"re " + text, std::nullopt, {}, {}};
   }
 
  private:

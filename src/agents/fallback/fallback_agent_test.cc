@@ -50,7 +50,7 @@ class Scripted : public Agent {
       co_await never.wait();
     }
     if (fails) co_return Error(*fails, "no", ErrorSource::kPeer, Retry::with_backoff());
-    co_return AgentReply{info_.name + " answers", std::nullopt};
+    co_return AgentReply{info_.name + " answers", std::nullopt, {}, {}};
   }
   AgentInfo info_;
   std::optional<ErrorKind> fails;

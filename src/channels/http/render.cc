@@ -123,8 +123,8 @@ void append_json(std::string& out, std::string_view text) {
 }
 
 std::string_view to_string(TurnPhase phase) {
-  constexpr std::array<std::string_view, 5> kNames = {"queued", "running", "retrying", "asking",
-                                                      "ended"};
+  constexpr std::array<std::string_view, 6> kNames = {"queued", "running", "retrying",
+                                                      "asking", "waiting", "ended"};
   return kNames[static_cast<std::size_t>(phase)];
 }
 

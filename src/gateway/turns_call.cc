@@ -1,0 +1,215 @@
+// A turn's agent is called: what it gets to see, and how its answer is taken.
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+#include "base/mutant.h"
+#include "base/utf8.h"
+#include "gateway/guarded.h"
+#include "gateway/message_json.h"
+#include "gateway/turns.h"
+
+namespace sluice {
+namespace {
+
+/// How much of text is whole: up to a code point that has not all come. nullopt: it is not UTF-8.
+std::optional<std::size_t> whole_prefix(std::string_view text) {
+  for (std::size_t cut = 0; cut <= std::min<std::size_t>(3, text.size()); ++cut) {
+    if (is_utf8(text.substr(0, text.size() - cut))) return text.size() - cut;
+  }
+  return std::nullopt;
+}
+
+/// Takes deltas while they fit; what exceeds the bound stops the turn. Readers get whole code
+/// points, and nothing after what is none.
+class BoundedSink : public DeltaSink {
+ public:
+  BoundedSink(Core& core, Lane& lane, RunningTurn& running)
+      : core_(core), lane_(lane), running_(running) {}
+  void delta(std::string_view text) override {
+    if (over || garbled_ || text.empty()) return;
+    const std::size_t room = core_.options.reply_bytes_max -
+                             std::min<std::size_t>(bytes_, core_.options.reply_bytes_max);
+    if (text.size() > room) {
+      over = true;
+      text = text.substr(0, utf8_floor(text, room));
+      running_.stop.set();
+    }
+    bytes_ += text.size();
+    rest_.append(text);
+    const std::optional<std::size_t> whole = whole_prefix(rest_);
+    garbled_ = !whole;
+    if (whole.value_or(0) == 0) return;
+    core_.feeds.delta(lane_.id, std::string_view(rest_).substr(0, *whole));
+    rest_.erase(0, *whole);
+  }
+  bool over = false;
+
+ private:
+  Core& core_;
+  Lane& lane_;
+  RunningTurn& running_;
+  std::size_t bytes_ = 0;
+  std::string rest_;  // the beginning of a code point
+  bool garbled_ = false;
+};
+
+/// A coroutine of its own, so that what run() throws before its first frame is caught too.
+Task<Result<AgentReply>> call(Agent* agent, TurnRequest request, DeltaSink* sink) {
+  co_return co_await agent->run(std::move(request), *sink);
+}
+Task<Result<AgentReply>> guarded_call(Agent* agent, TurnRequest request, DeltaSink* sink) {
+  return guarded("the agent", call(agent, std::move(request), sink));
+}
+
+/// The newest lines that were said, oldest first. Agents don't see what the gateway remarked; its
+/// lines are walked over, up to as many again and some more.
+Result<std::vector<HistoryRow>> said_before(StoreReader& reader, HistoryId from, HistoryId after,
+                                            std::size_t most, std::size_t bytes) {
+  std::vector<HistoryRow> said;  // newest first
+  std::size_t rows = most * 2 + 50;
+  for (HistoryId at = from; at > after && said.size() < most && rows > 0 && bytes > 0;) {
+    const std::size_t ask = std::min(rows, most - said.size());
+    auto lines = reader.history(at, after, ask, bytes);
+    if (!lines) return lines.error();
+    for (auto line = lines->rbegin(); line != lines->rend(); ++line) {
+      bytes -= std::min(bytes, line->text.size());
+      at = line->prev;
+      if (line->kind == HistoryKind::kPerson || line->kind == HistoryKind::kAgent)
+        said.push_back(std::move(*line));
+    }
+    if (lines->size() < ask) break;
+    rows -= ask;
+  }
+  std::reverse(said.begin(), said.end());
+  return said;
+}
+
+/// For Mutant::kTwoTurnsInALane: a call beside the running one.
+class DeafSink : public DeltaSink {
+  void delta(std::string_view) override {}
+};
+Task<void> second_call(Agent* agent, TurnRequest request) {
+  DeafSink sink;
+  request.turn.value += 1'000'000'000;
+  const Result<AgentReply> ignored = co_await guarded_call(agent, std::move(request), &sink);
+  (void)ignored;
+}
+
+}  // namespace
+
+Task<Result<std::vector<HistoryRow>>> Turns::load_history(Lane* lane, std::size_t wanted) {
+  const HistoryId from = lane->running->row.history_from;
+  const HistoryId after = lane->running->row.history_after;
+  const std::size_t most = std::min<std::size_t>(wanted, core_.options.history_messages);
+  if (most == 0 || from.value == 0 || from <= after) co_return std::vector<HistoryRow>();
+  const std::size_t bytes = core_.options.history_bytes;
+  using Rows = std::vector<HistoryRow>;
+  co_return co_await core_.store.read<Rows>([from, after, most, bytes](StoreReader& reader) {
+    return said_before(reader, from, after, most, bytes);
+  });
+}
+
+Turns::Ending Turns::stopped(const Lane& lane) const {
+  Ending ending;
+  ending.text = std::string(core_.feeds.streamed(lane.id));
+  if (mutant(Mutant::kStopForgetsText)) ending.text.clear();
+  ending.cut = true;
+  ending.outcome = MessageOutcome::kStopped;
+  const StopReason why = lane.running->why;
+  ending.reason = why == StopReason::kNewer      ? "interrupted by a newer message"
+                  : why == StopReason::kOperator ? "stopped by the operator"
+                                                 : "stopped by the person";
+  if (ending.text.empty()) ending.notice = "Stopped.";
+  return ending;
+}
+
+void Turns::cut_off(Ending& ending) {
+  ending.cut = true;
+  ending.notice = "The answer was too long and has been cut off.";
+  ending.reason = "reply_bytes_max";
+}
+
+std::optional<Error> Turns::take_reply(Lane& lane, AgentReply reply, Ending& ending) const {
+  const std::size_t most = core_.options.reply_bytes_max;
+  if (reply.parked_for) {
+    ending.parked_for = std::clamp(*reply.parked_for, milliseconds(1), AgentReply::kLongestPark);
+    return std::nullopt;
+  }
+  if (reply.text.empty())
+    return Error(ErrorKind::kBadResponse, "the agent answered nothing", ErrorSource::kPeer);
+  if (reply.text.size() > most) {
+    reply.text.resize(utf8_floor(reply.text, most));
+    cut_off(ending);
+  }
+  if (!is_utf8(reply.text))
+    return Error(ErrorKind::kBadResponse, "the agent's answer is not UTF-8", ErrorSource::kPeer);
+  ending.text = std::move(reply.text);
+  ending.meta = std::move(reply.meta);
+  if (ending.meta && ending.meta->session.empty()) ending.meta->session = lane.running->session;
+  return std::nullopt;
+}
+
+Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
+                                      std::optional<Error>* failure) {
+  RunningTurn& running = *lane->running;
+  Ending ending;
+  const auto found = core_.agents.find(running.row.agent);
+  if (found == core_.agents.end()) {
+    *failure =
+        Error(ErrorKind::kUnavailable, "agent \"" + running.row.agent + "\" is not configured");
+    co_return ending;
+  }
+  Agent& agent = *found->second->agent;
+  TurnRequest request;
+  request.turn = running.row.id;
+  request.attempt = running.row.attempt;
+  request.request_id = running.request_id;
+  request.account = lane->account->row.name;
+  request.channel_kind =
+      lane->account->channel == nullptr ? "" : lane->account->channel->info().kind;
+  request.chat = lane->chat;
+  request.thread = lane->thread;
+  request.chat_kind = lane->kind;
+  request.session = running.session;
+  request.projects = parse_extra(messages.back()->extra).projects;
+  request.messages = messages;
+  Result<std::vector<HistoryRow>> history =
+      co_await load_history(lane, agent.info().history_messages);
+  if (!history) {
+    *failure = history.error();
+    co_return ending;
+  }
+  request.history = std::move(*history);
+  BoundedSink sink(core_, *lane, running);
+  if (mutant(Mutant::kTwoTurnsInALane)) core_.tasks.spawn("second", second_call(&agent, request));
+  const milliseconds limit = std::min(core_.options.turn_timeout, agent.info().timeout);
+  running.agent_active = true;
+  Outcome<Result<AgentReply>> outcome =
+      co_await run_until(core_.loop, guarded_call(&agent, std::move(request), &sink),
+                         core_.loop.now() + limit, &running.stop);
+  running.agent_active = false;
+  if (outcome.ended == Ended::kDone && outcome.value->has_value() && !sink.over) {
+    *failure = take_reply(*lane, std::move(outcome.value->value()), ending);
+    co_return ending;
+  } else if (outcome.ended == Ended::kDone && !sink.over) {
+    *failure = outcome.value->error();
+    co_return ending;
+  } else if (outcome.ended == Ended::kDeadline) {
+    *failure = Error(ErrorKind::kTimeout, fmt::format("no answer within {} ms", limit.count()),
+                     ErrorSource::kPeer);
+    co_return ending;
+  } else {
+    ending.text = std::string(core_.feeds.streamed(lane->id));
+    if (mutant(Mutant::kStopForgetsText)) ending.text.clear();
+  }
+  if (sink.over) {
+    cut_off(ending);
+  } else if (outcome.ended == Ended::kStopped) {
+    ending = stopped(*lane);
+  }
+  co_return ending;
+}
+
+}  // namespace sluice
