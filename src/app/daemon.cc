@@ -114,6 +114,12 @@ void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
                             {"open_turns", recovered.turns.size()},
                             {"outbox", recovered.parts.size()},
                             {"restored", recovered.restored}});
+  const auto answer_parked = [this](TurnId turn, std::uint32_t attempt, Result<AgentReply> reply) {
+    return gateway_->answer_parked(turn, attempt, std::move(reply));
+  };
+  callbacks_.emplace(
+      router_, CallbackMount::Parts{
+                   .key = key, .answer = answer_parked, .base_url = [this] { return base_url(); }});
   Gateway::Parts parts{.loop = parts_.shard,
                        .store = *store_,
                        .log = log,
@@ -211,6 +217,7 @@ Task<Result<void>> Daemon::register_channels() {
                       .local_callers = local_callers_,
                       .mounts = mounts_,
                       .hooks = hooks_,
+                      .callbacks = *callbacks_,
                       .find_agent = [this](std::string_view name) {
                         const auto found = agents_.find(name);
                         return found == agents_.end() ? nullptr : found->second;

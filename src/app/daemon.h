@@ -14,6 +14,7 @@
 
 #include "admin/control_socket.h"
 #include "admin/operations.h"
+#include "agents/webhook/callback_mount.h"
 #include "app/front.h"
 #include "app/kinds.h"
 #include "app/options.h"
@@ -101,6 +102,7 @@ class Daemon {
   Mounts mounts_;
   std::map<std::string, Agent*, std::less<>> agents_;  // the gateway's
   hook::HookMount hooks_;
+  std::optional<CallbackMount> callbacks_;
   std::unique_ptr<Gateway> gateway_;
   std::optional<admin::Operations> operations_;
   std::optional<admin::ControlSocket> control_;

@@ -103,7 +103,8 @@ MadeAgent make_fallback(const config::Instance& instance, Surroundings& around) 
 }
 
 MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
-  auto made = WebhookAgent::make(instance.name, instance.get<WebhookOptions>(), around.shard);
+  auto made = WebhookAgent::make(instance.name, instance.get<WebhookOptions>(), around.shard,
+                                 around.callbacks);
   if (!made) return made.error();
   return std::unique_ptr<Agent>(std::move(*made));
 }
@@ -158,13 +159,16 @@ constexpr std::array kAgents = {
                                        "wanted for trying things out. Needs no key.");
               },
               &make_echo, [](const config::Instance&) { return std::string(); }},
-    AgentKind{"webhook",
-              [](config::Kinds& kinds) {
-                kinds.add<WebhookOptions>("webhook",
-                                          "Posts each turn to a URL; the answer is the reply.");
-              },
-              &make_webhook,
-              [](const config::Instance& instance) { return instance.get<WebhookOptions>().url; }},
+    AgentKind{
+        "webhook",
+        [](config::Kinds& kinds) {
+          kinds.add<WebhookOptions>("webhook",
+                                    "Posts each turn to a URL; the answer is the reply.");
+        },
+        &make_webhook,
+        [](const config::Instance& instance) { return instance.get<WebhookOptions>().url; },
+        nullptr,
+        [](const config::Instance& instance) { return instance.get<WebhookOptions>().callbacks; }},
     AgentKind{
         "openai",
         [](config::Kinds& kinds) {

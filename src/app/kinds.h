@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agents/webhook/callback_mount.h"
 #include "base/hash.h"
 #include "channels/hook/mount.h"
 #include "channels/http/channel.h"
@@ -43,6 +44,7 @@ struct Surroundings {
   http::Authenticator& local_callers;
   Mounts& mounts;
   hook::HookMount& hooks;                                   // on the TCP listener
+  CallbackMount& callbacks;                                 // there too
   std::function<Agent*(std::string_view name)> find_agent;  // once all are made
 };
 
@@ -64,6 +66,8 @@ struct AgentKind {
   std::string (*url)(const config::Instance& instance);
   /// The agents that it asks; they must be enabled too.
   std::vector<std::string> (*asks)(const config::Instance& instance) = nullptr;
+  /// Whether it has to be reached at our own listener.
+  bool (*is_called_back)(const config::Instance& instance) = nullptr;
 };
 std::span<const AgentKind> agent_kinds();
 const AgentKind& agent_kind(std::string_view name);

@@ -65,6 +65,18 @@ void check_asked(const config::Config& config, config::Problems& problems) {
   }
 }
 
+/// Agents that answer later come back to our own listener.
+void check_called_back(const config::Config& config, config::Problems& problems) {
+  if (!config.section<ServerOptions>("server").listen.empty()) return;
+  for (const config::Instance* agent : agent_plans(config)) {
+    const AgentKind& kind = agent_kind(agent->kind);
+    if (kind.is_called_back == nullptr || !kind.is_called_back(*agent)) continue;
+    problems.error(agent->at, "agents." + agent->name + ".callbacks",
+                   fmt::format("[agents.{}] callbacks: nothing listens (server.listen is empty)",
+                               agent->name));
+  }
+}
+
 }  // namespace
 
 config::Schema make_schema() {
@@ -117,6 +129,7 @@ config::Loaded load_settings(const config::Schema& schema, const std::string& pa
   config::Problems problems(path);
   check_agents(*loaded.config, problems);
   check_asked(*loaded.config, problems);
+  check_called_back(*loaded.config, problems);
   if (problems.errors() > 0) loaded.config.reset();
   for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
   return loaded;

@@ -242,6 +242,14 @@ Task<std::string> read_stream(HttpClient* client, Shard* shard, HttpClientReques
   }
 }
 
+Task<std::string> read_rest(HttpClient* client, Shard* shard, HttpClientRequest request,
+                            std::uint64_t most) {
+  auto stream = co_await client->open_stream(std::move(request));
+  if (!stream) co_return "not opened: " + stream.error().error.to_string();
+  auto rest = co_await stream->rest(most, shard->now() + 5s);
+  co_return rest ? std::move(*rest) : rest.error().error.to_string();
+}
+
 TEST_F(HttpClientTest, ReadsAStreamToItsEnd) {
   const std::uint16_t port = f_.listen();
   const std::string all = f_.thread().await<std::string>([&] {
@@ -260,6 +268,18 @@ TEST_F(HttpClientTest, ReadsServerSentEvents) {
   ASSERT_TRUE(parser.put(all, events));
   ASSERT_EQ(events.size(), 3u);
   EXPECT_EQ(events[2], (SseEvent{"tick", "line\nof 3", "3"}));
+}
+
+TEST_F(HttpClientTest, ReadsTheRestOfAStreamUpToABound) {
+  const std::uint16_t port = f_.listen();
+  const auto rest = [&](std::uint64_t most) {
+    return f_.thread().await<std::string>([&, most] {
+      return read_rest(&*client_, &f_.thread().shard(), {.url = url_of(port, "/stream")}, most);
+    });
+  };
+  EXPECT_EQ(rest(13), "one,two,three");
+  EXPECT_EQ(idle(), 1u);
+  EXPECT_THAT(rest(12), ::testing::StartsWith("too_large"));
 }
 
 TEST_F(HttpClientTest, AStreamThatIsCutOffIsAnError) {

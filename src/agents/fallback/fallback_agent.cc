@@ -115,7 +115,7 @@ Task<Result<AgentReply>> FallbackAgent::ask(Backend* backend, Agent* agent, Turn
           : Result<AgentReply>(Error(ErrorKind::kTimeout,
                                      fmt::format("no answer within {} ms", limit.count()),
                                      ErrorSource::kPeer, Retry::with_backoff()));
-  if (result && result->text.empty())
+  if (result && result->text.empty() && !result->parked_for)
     result = Error(ErrorKind::kBadResponse, "the agent answered nothing", ErrorSource::kPeer);
   under_way.told = true;
   if (!result) backend->failures->add();

@@ -49,12 +49,18 @@ class Scripted : public Agent {
       Event never(loop_);
       co_await never.wait();
     }
+    if (parks) {
+      AgentReply later;
+      later.parked_for = parks;
+      co_return later;
+    }
     if (fails) co_return Error(*fails, "no", ErrorSource::kPeer, Retry::with_backoff());
     co_return AgentReply{info_.name + " answers", std::nullopt, {}, {}};
   }
   AgentInfo info_;
   std::optional<ErrorKind> fails;
   std::string streams;
+  std::optional<milliseconds> parks;
   bool hangs = false;
   bool throws = false;
 
@@ -124,6 +130,14 @@ TEST_F(FallbackAgentTest, AsksTheFirstAndNobodyElseWhileItAnswers) {
 TEST_F(FallbackAgentTest, AsksTheNextWhenOneFails) {
   first_.fails = ErrorKind::kUnavailable;
   EXPECT_EQ(said(ask()), "second answers");
+}
+
+TEST_F(FallbackAgentTest, WhoAsksForTimeGetsIt) {
+  first_.parks = std::chrono::minutes(5);
+  const auto& answer = ask();
+  ASSERT_TRUE(answer && *answer) << said(answer);
+  EXPECT_EQ((*answer)->parked_for, std::chrono::minutes(5));
+  EXPECT_THAT(asked_, ElementsAre("first"));
 }
 
 TEST_F(FallbackAgentTest, AsksTheNextWhenOneThrows) {

@@ -15,6 +15,8 @@ namespace {
 
 // The request's own deadline comes first: its error tells what may be done again.
 constexpr std::chrono::milliseconds kTimeoutSlack{5'000};
+// How long the rest of a 202 may take; a connection whose message is complete can be used again.
+constexpr std::chrono::milliseconds kEndPatience{20};
 
 net::HttpClientOptions client_options(const WebhookOptions& options) {
   net::HttpClientOptions made;
@@ -28,7 +30,7 @@ net::HttpClientOptions client_options(const WebhookOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<WebhookAgent>> WebhookAgent::make(std::string name, WebhookOptions options,
-                                                         Shard& shard) {
+                                                         Shard& shard, CallbackMount& callbacks) {
   auto url = net::Url::parse(options.url);
   if (!url) return url.error().within("agent \"" + name + "\"");
   net::HttpHeaders headers = {{"Content-Type", "application/json"},
@@ -39,18 +41,20 @@ Result<std::unique_ptr<WebhookAgent>> WebhookAgent::make(std::string name, Webho
     if (!header) return header.error().within("agent \"" + name + "\"");
     headers.add(header->first, header->second);
   }
+  if (options.callbacks) callbacks.open(options.response_bytes_max);
   return std::unique_ptr<WebhookAgent>(new WebhookAgent(
-      std::move(name), std::move(options), std::move(*url), std::move(headers), shard));
+      std::move(name), std::move(options), std::move(*url), std::move(headers), shard, callbacks));
 }
 
 WebhookAgent::WebhookAgent(std::string name, WebhookOptions options, net::Url url,
-                           net::HttpHeaders headers, Shard& shard)
+                           net::HttpHeaders headers, Shard& shard, CallbackMount& callbacks)
     : info_{std::move(name), "webhook", on_interrupt_of(options), options.max_turns,
             options.timeout + kTimeoutSlack},
       options_(std::move(options)),
       url_(std::move(url)),
       headers_(std::move(headers)),
       shard_(shard),
+      callbacks_(callbacks),
       client_(shard, client_options(options_)) {}
 
 net::HttpClientRequest WebhookAgent::request_for(const TurnRequest& turn) const {
@@ -65,7 +69,12 @@ net::HttpClientRequest WebhookAgent::request_for(const TurnRequest& turn) const 
   post.headers.set("X-Sluice-Turn", fmt::format("{}", turn.turn.value));
   post.headers.set("X-Sluice-Attempt", fmt::format("{}", turn.attempt));
   post.headers.set("X-Request-Id", turn.request_id);
-  post.body = webhook_body(turn);
+  std::optional<WebhookCallback> callback;
+  if (options_.callbacks) {
+    const UnixMillis until{shard_.wall().ms + options_.callback_timeout.count()};
+    callback = callbacks_.offer(turn.turn, turn.attempt, options_.callback_base_url, until);
+  }
+  post.body = webhook_body(turn, callback);
   if (!options_.signing_secret.empty()) {
     post.headers.set(auth::kSignatureHeader,
                      auth::signature(options_.signing_secret.reveal(), post.body, shard_.wall()));
@@ -96,6 +105,12 @@ Task<Result<AgentReply>> WebhookAgent::ask(const TurnRequest* turn, DeltaSink* s
   }
   if (answer.status() == 200 && is_event_stream(answer.headers())) {
     co_return co_await follow(&reader, &decoder, &answer);
+  }
+  if (answer.status() == 202 && options_.callbacks) {
+    (void)co_await answer.rest(kErrorBytesMax, shard_.now() + kEndPatience);
+    AgentReply later;
+    later.parked_for = options_.callback_timeout;
+    co_return later;
   }
   co_return co_await take_whole(&answer, reader.began() + Duration(options_.timeout));
 }

@@ -1,10 +1,10 @@
 #pragma once
 // WebhookAgent: posts each attempt of a turn to a configured URL and takes the answer as the reply:
-// at once as JSON, or piece by piece as an event stream (docs/agents/webhook.md). Every request
-// carries turn_id and attempt, a key that is the same for all attempts of a turn, and a signature
-// if a secret is configured.
+// at once as JSON, piece by piece as an event stream, or later by a callback (202;
+// docs/agents/webhook.md). Every request carries turn_id and attempt, a key that is the same for
+// all attempts of a turn, and a signature if a secret is configured.
 //
-// Shard-confined. Shard outlives the agent. Cancelling a run closes its
+// Shard-confined. Shard and CallbackMount outlive the agent. Cancelling a run closes its
 // connection; the agent at the other end may have done its work all the same. Nothing is
 // redirected, compressed answers are not taken.
 //
@@ -16,6 +16,7 @@
 #include <string>
 
 #include "agents/model/stream_reader.h"
+#include "agents/webhook/callback_mount.h"
 #include "agents/webhook/webhook_options.h"
 #include "gateway/agent.h"
 #include "net/http_client.h"
@@ -31,7 +32,7 @@ class WebhookAgent : public Agent {
 
   /// kInvalidArgument: a URL or header that is none.
   static Result<std::unique_ptr<WebhookAgent>> make(std::string name, WebhookOptions options,
-                                                    Shard& shard);
+                                                    Shard& shard, CallbackMount& callbacks);
 
   const AgentInfo& info() const override { return info_; }
   Task<Result<AgentReply>> run(TurnRequest request, DeltaSink& sink) override;
@@ -41,7 +42,7 @@ class WebhookAgent : public Agent {
 
  private:
   WebhookAgent(std::string name, WebhookOptions options, net::Url url, net::HttpHeaders headers,
-               Shard& shard);
+               Shard& shard, CallbackMount& callbacks);
 
   net::HttpClientRequest request_for(const TurnRequest& turn) const;
   Task<Result<AgentReply>> ask(const TurnRequest* turn, DeltaSink* sink);
@@ -54,6 +55,7 @@ class WebhookAgent : public Agent {
   net::Url url_;
   net::HttpHeaders headers_;
   Shard& shard_;
+  CallbackMount& callbacks_;
   net::HttpClient client_;  // of its own: it has its own time to connect, and its own connections
   std::optional<Error> last_failure_;
 };

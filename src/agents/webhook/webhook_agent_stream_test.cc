@@ -18,12 +18,15 @@ class WebhookAgentStreamTest : public ModelTest {
  protected:
   void use(const std::string& url, WebhookOptions options = {}) {
     options.url = url;
-    make([options](ModelSurroundings around) -> Result<std::unique_ptr<Agent>> {
-      auto made = WebhookAgent::make("w", options, around.shard);
+    make([this, options](ModelSurroundings around) -> Result<std::unique_ptr<Agent>> {
+      auto made = WebhookAgent::make("w", options, around.shard, callbacks_);
       if (!made) return made.error();
       return std::unique_ptr<Agent>(std::move(*made));
     });
   }
+  net::Router router_;
+  CallbackMount callbacks_{router_, {}};
+
   static WebhookOptions idempotent() {
     WebhookOptions options;
     options.idempotent = true;

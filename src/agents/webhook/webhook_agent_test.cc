@@ -46,8 +46,9 @@ class WebhookAgentTest : public ::testing::Test {
     return options;
   }
   Result<AgentReply> run(WebhookOptions options) {
-    thread_.run(
-        [&] { agent_ = *WebhookAgent::make("helper", std::move(options), thread_.shard()); });
+    thread_.run([&] {
+      agent_ = *WebhookAgent::make("helper", std::move(options), thread_.shard(), callbacks_);
+    });
     return again();
   }
   Error failure(WebhookOptions options) {
@@ -55,10 +56,14 @@ class WebhookAgentTest : public ::testing::Test {
     EXPECT_TRUE(reply.has_error());
     return reply ? Error() : reply.error();
   }
-  Result<AgentReply> again() {
-    return thread_.await<Result<AgentReply>>([this] { return agent_->run(turn(), sink_); });
+  Result<AgentReply> again(TurnRequest request = turn()) {
+    return thread_.await<Result<AgentReply>>(
+        [this, request] { return agent_->run(request, sink_); });
   }
 
+  net::Router router_;
+  CallbackMount callbacks_{
+      router_, {HashKey{1, 2, 3}, nullptr, [] { return std::string("http://127.0.0.1:8484"); }}};
   ShardThread thread_;
   Recorder sink_;
   std::unique_ptr<net::HttpServer> server_;
@@ -134,6 +139,57 @@ TEST_F(WebhookAgentTest, AnErrorSentAs200IsAnError) {
   const Error error = failure(options(port_));
   EXPECT_EQ(error.kind(), ErrorKind::kRateLimited);
   EXPECT_EQ(error.retry(), Retry::after(seconds(7)));
+}
+
+TEST_F(WebhookAgentTest, OffersNoCallbackUnlessTheyAreEnabled) {
+  ASSERT_TRUE(run(options(port_)).has_value());
+  EXPECT_FALSE(boost::json::parse(requests_.front().body).as_object().contains("callback"));
+}
+
+TEST_F(WebhookAgentTest, OffersACallbackWithASecretOfItsOwnForEachAttempt) {
+  WebhookOptions with = options(port_);
+  with.callbacks = true;
+  with.callback_timeout = std::chrono::minutes(10);
+  ASSERT_TRUE(run(with).has_value());
+  TurnRequest second = turn();
+  second.attempt = 2;
+  ASSERT_TRUE(again(second).has_value());
+  const auto callback = [this](std::size_t n) {
+    return boost::json::parse(requests_.at(n).body).at("callback");
+  };
+  EXPECT_EQ(callback(0).at("url").as_string(), "http://127.0.0.1:8484/v1/callbacks/42/1");
+  EXPECT_EQ(callback(1).at("url").as_string(), "http://127.0.0.1:8484/v1/callbacks/42/2");
+  EXPECT_EQ(callback(0).at("secret").as_string().size(), 64u);
+  EXPECT_NE(callback(0).at("secret"), callback(1).at("secret"));
+  std::int64_t now = 0;
+  thread_.run([&] { now = thread_.shard().wall().ms; });
+  EXPECT_NEAR(callback(1).at("until").to_number<double>(), static_cast<double>(now + 600'000),
+              60'000);
+}
+
+TEST_F(WebhookAgentTest, TellsWhereItIsReachedAsConfigured) {
+  WebhookOptions with = options(port_);
+  with.callbacks = true;
+  with.callback_base_url = "https://chat.example/below/";
+  ASSERT_TRUE(run(with).has_value());
+  EXPECT_EQ(boost::json::parse(requests_.front().body).at("callback").at("url").as_string(),
+            "https://chat.example/below/v1/callbacks/42/1");
+}
+
+TEST_F(WebhookAgentTest, AnAnswerThatComesLaterParksTheTurn) {
+  answer_ = net::HttpResponse::json(202, R"({"job": 7})");
+  WebhookOptions with = options(port_);
+  with.callbacks = true;
+  with.callback_timeout = std::chrono::minutes(10);
+  const auto reply = run(with);
+  ASSERT_TRUE(reply.has_value()) << reply.error().to_string();
+  EXPECT_EQ(reply->parked_for, std::chrono::minutes(10));
+  EXPECT_EQ(reply->text, "");
+}
+
+TEST_F(WebhookAgentTest, WithoutACallbackLaterIsNoAnswer) {
+  answer_ = net::HttpResponse::json(202, "{}");
+  EXPECT_EQ(failure(options(port_)).context(), "webhook: answered 202 where 200 was expected");
 }
 
 TEST_F(WebhookAgentTest, ARefusedConnectionMayBeTriedAgain) {
@@ -221,7 +277,7 @@ TEST_F(WebhookAgentTest, RefusesAUrlThatIsNone) {
   thread_.run([this] {
     WebhookOptions wrong;
     wrong.url = "agent.example/turns";
-    const auto made = WebhookAgent::make("helper", wrong, thread_.shard());
+    const auto made = WebhookAgent::make("helper", wrong, thread_.shard(), callbacks_);
     ASSERT_TRUE(made.has_error());
     EXPECT_EQ(made.error().kind(), ErrorKind::kInvalidArgument);
   });

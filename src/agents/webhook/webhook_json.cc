@@ -7,6 +7,7 @@
 #include <openssl/sha.h>
 
 #include "agents/model/model_error.h"
+#include "agents/model/model_stream.h"
 #include "base/utf8.h"
 #include "gateway/message_json.h"
 #include "gateway/row_names.h"
@@ -155,7 +156,8 @@ Error told_error_of(const json::value& value) {
 
 }  // namespace
 
-std::string webhook_body(const TurnRequest& request) {
+std::string webhook_body(const TurnRequest& request,
+                         const std::optional<WebhookCallback>& callback) {
   json::object o;
   o["turn_id"] = request.turn.value;
   o["attempt"] = request.attempt;
@@ -173,6 +175,10 @@ std::string webhook_body(const TurnRequest& request) {
   for (const auto& message : request.messages) messages.push_back(message_json(*message));
   json::array& history = o["history"].emplace_array();
   for (const HistoryRow& line : request.history) history.push_back(history_json(line));
+  if (callback) {
+    o["callback"] = json::object{
+        {"url", callback->url}, {"secret", callback->secret}, {"until", callback->until.ms}};
+  }
   return json::serialize(o);
 }
 
@@ -207,6 +213,10 @@ Result<WebhookSaid> read_webhook_said(std::string_view body) {
   auto meta = read_meta(*o);
   if (!meta) return meta.error();
   said.reply.meta = std::move(*meta);
+  if (const json::object* used = object_in(*o, "usage")) {
+    said.reply.usage.input_tokens = count_in(*used, "input_tokens").value_or(0);
+    said.reply.usage.output_tokens = count_in(*used, "output_tokens").value_or(0);
+  }
   return said;
 }
 

@@ -7,13 +7,22 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "gateway/agent.h"
 #include "net/http_client.h"
 
 namespace sluice {
 
+/// Where an attempt may be answered later (callback_mount.h).
+struct WebhookCallback {
+  std::string url;
+  std::string secret;
+  UnixMillis until;  // by our clock, about
+};
+
 /// The body of the POST.
-std::string webhook_body(const TurnRequest& request);
+std::string webhook_body(const TurnRequest& request,
+                         const std::optional<WebhookCallback>& callback = std::nullopt);
 
 /// The same for every attempt of a turn and for no other turn. Turn ids alone would not do: a
 /// restored store, or another daemon, hands them out once more.

@@ -143,6 +143,14 @@ TEST(WebhookAnswerTest, TakesTheMetadata) {
   EXPECT_EQ(reply->meta->evaluation_passed, false);
 }
 
+TEST(WebhookAnswerTest, TakesWhatItCost) {
+  const auto reply = read_webhook_answer(
+      answer(200, R"({"text":"hi","usage":{"input_tokens":12,"output_tokens":3}})"), false, kNow);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->usage.input_tokens, 12u);
+  EXPECT_EQ(reply->usage.output_tokens, 3u);
+}
+
 TEST(WebhookAnswerTest, RefusesWhatIsNoUsableAnswer) {
   for (const auto& response :
        {answer(200, R"({"text": "hi"})", "text/html"), answer(200, R"({"text": "hi")"),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agents/model/model_options.h"
 #include "net/http_types.h"
 #include "net/url.h"
 
@@ -16,6 +17,10 @@ constexpr std::string_view kOurs[] = {
 std::string check_url(const std::string& text) {
   const auto url = net::Url::parse(text);
   return url ? std::string() : url.error().context();
+}
+
+std::string check_callback_base(const std::string& text) {
+  return text.empty() ? std::string() : check_base_url(text);
 }
 
 std::string check_headers(const std::vector<std::string>& lines) {
@@ -56,6 +61,15 @@ void declare(config::Section<WebhookOptions>& s) {
       .between(milliseconds(100), hours(24));
   s.size("response_bytes_max", &WebhookOptions::response_bytes_max, "The largest answer, as JSON.")
       .between(1024, 64 << 20);
+  s.flag("callbacks", &WebhookOptions::callbacks,
+         "Whether the agent may answer 202 and post its answer later, to a URL that is sent with "
+         "each turn.");
+  s.text("callback_base_url", &WebhookOptions::callback_base_url,
+         "Where the agent reaches us, without /v1; empty is our first listener, as it listens.")
+      .check(check_callback_base);
+  s.duration("callback_timeout", &WebhookOptions::callback_timeout,
+             "How long a turn waits for its callback.")
+      .between(milliseconds(1'000), hours(24 * 7));
   s.flag("idempotent", &WebhookOptions::idempotent,
          "Whether the agent does nothing twice for one turn_id. Then a request whose answer was "
          "lost is made again instead of given up.");

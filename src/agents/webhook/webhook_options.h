@@ -26,6 +26,9 @@ struct WebhookOptions {
   std::chrono::milliseconds gap_timeout{60'000};
   std::chrono::milliseconds timeout{120'000};
   std::uint64_t response_bytes_max = 4 << 20;  // a reply in JSON may take six times its own size
+  bool callbacks = false;
+  std::string callback_base_url;  // empty: our own first listener
+  std::chrono::milliseconds callback_timeout{3'600'000};
   bool idempotent = false;
   /// kAuto: kRerun if idempotent, else kAsk.
   enum class Interrupt : std::uint8_t { kAuto, kAsk, kRerun, kFail };
