@@ -35,13 +35,36 @@ async function call(method, path, body) {
 
 const base = (chat) => `/v1/conversations/${encodeURIComponent(chat)}`;
 
-export const post = (chat, id, text) => call("POST", `${base(chat)}/messages`, { id, text });
+export const post = (chat, id, text, attachments) =>
+  call("POST", `${base(chat)}/messages`, attachments?.length ? { id, text, attachments } : { id, text });
 export const stop = (chat) => call("POST", `${base(chat)}/stop`);
 export const life = (message) => call("GET", `/v1/messages/${message}`);
 export const earlier = (chat, before) => call("GET", `${base(chat)}/history?html=1&limit=50&before=${before}`);
 /** Only to learn whether the session is still good. */
 export const probe = (chat) => call("GET", `${base(chat)}/history?limit=1`);
 export const signOut = () => fetch("/logout", { method: "POST" });
+
+export const imageUrl = (id) => `/v1/media/${encodeURIComponent(id)}`;
+
+/** Sends a file; progress(share) tells how far it is. {done: promise of its id, abort()}. */
+export function upload(file, progress) {
+  const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
+  const done = new Promise((resolve, reject) => {
+    request.open("POST", "/v1/media");
+    request.setRequestHeader("Content-Type", file.type);
+    request.responseType = "json";
+    request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+    request.onload = () => {
+      const answer = request.response ?? {};
+      if (request.status === 201) resolve(answer.id);
+      else reject(new ApiError(request.status, answer.detail || answer.title || `error ${request.status}`, 0));
+    };
+    request.onerror = () => reject(new ApiError(0, "no answer"));
+    request.onabort = () => reject(new ApiError(0, "removed"));
+  });
+  request.send(file);
+  return { done, abort: () => request.abort() };
+}
 
 export function socketUrl(chat, after) {
   const url = new URL(`${base(chat)}/socket`, location.href);

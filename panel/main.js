@@ -1,5 +1,6 @@
 // The chat page: one conversation at a time, chosen by the address's fragment (#chat=NAME).
 import * as api from "/api.js";
+import { Attachments } from "/attach.js";
 import { Chats } from "/chats.js";
 import { Conversation } from "/conversation.js";
 import { Outbox } from "/outbox.js";
@@ -89,14 +90,14 @@ class Room {
     return lineView(line, {
       retry: asks && (() => this.send("/retry")),
       drop: asks && (() => this.send("/drop")),
-      askAgain: asked && (() => this.send(asked)),
+      askAgain: asked && (() => this.send(asked.text, asked.meta?.attachments)),
       details: (message, note, press) => this.details(message, note, press),
     });
   }
 
   /** What the person said that this line answers. */
   questionOf(line) {
-    return this.conversation.lines.findLast((l) => l.kind === "person" && l.turn === line.turn)?.text;
+    return this.conversation.lines.findLast((l) => l.kind === "person" && l.turn === line.turn);
   }
 
   async details(message, note, press) {
@@ -178,7 +179,7 @@ class Room {
         forget: (e) => this.outbox.forget(e.id),
         askAgain: (e) => {
           this.outbox.forget(e.id);
-          this.send(e.text);
+          this.send(e.text, e.attachments);
         },
       }),
     );
@@ -193,9 +194,9 @@ class Room {
     at("stop").hidden = this.conversation.preview === null && this.runningEntry() === undefined;
   }
 
-  send(text) {
+  send(text, attachments) {
     try {
-      this.outbox.add(text);
+      this.outbox.add(text, attachments);
       chats.touch(this.chat, text);
       at("title").textContent = chats.title(this.chat);
       toEnd();
@@ -282,13 +283,39 @@ function fit() {
   area.style.height = `${area.scrollHeight + 2}px`;
 }
 
-at("write-form").addEventListener("submit", (event) => {
-  event.preventDefault();
+const attached = new Attachments(at("attached"), alertWith);
+
+function submit() {
   const text = at("write").value;
-  if (!text.trim() || !room.send(text)) return;
+  if (!text.trim() && attached.empty) return;
+  if (!attached.ready(submit) || !room.send(text, attached.ids)) return;
+  attached.clear();
   at("write").value = "";
   fit();
+}
+
+at("write-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
 });
+at("attach").addEventListener("click", () => at("files").click());
+at("files").addEventListener("change", () => {
+  attached.add(at("files").files);
+  at("files").value = "";
+  at("write").focus();
+});
+at("write").addEventListener("paste", (event) => {
+  if (event.clipboardData.files.length === 0) return;
+  event.preventDefault();
+  attached.add(event.clipboardData.files);
+});
+for (const name of ["dragover", "drop"]) {
+  document.querySelector("main").addEventListener(name, (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault(); // else the browser leaves the page for the file
+    if (name === "drop") attached.add(event.dataTransfer.files);
+  });
+}
 at("write").addEventListener("input", fit);
 at("write").addEventListener("keydown", (event) => {
   // On a phone Enter is a new line: there is a button beside it.

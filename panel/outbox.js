@@ -57,10 +57,10 @@ export class Outbox {
     this.changed();
   }
 
-  add(text) {
+  add(text, attachments = []) {
     this.load();
     if (this.entries.length >= MOST) throw new Error("too many messages wait for an answer");
-    const entry = { id: "page-" + randomId(), text, at: Date.now(), state: "sending", tries: 0 };
+    const entry = { id: "page-" + randomId(), text, attachments, at: Date.now(), state: "sending", tries: 0 };
     this.entries.push(entry);
     this.save();
     this.send(entry.id);
@@ -70,7 +70,7 @@ export class Outbox {
     const entry = this.entries.find((e) => e.id === id);
     if (!entry) return;
     try {
-      const answer = await post(this.chat, id, entry.text);
+      const answer = await post(this.chat, id, entry.text, entry.attachments);
       const known = this.known(answer.message);
       if (known === "logged") {
         this.update(id, null);

@@ -1,5 +1,6 @@
 // How lines, messages that wait, and the answer in the making look. Only the `html` of agents' words is
 // ever HTML, made by the gateway from Markdown (src/text/markdown.h); all else is text.
+import { imageUrl } from "/api.js";
 
 const STATES = {
   sending: ["Sending…", "wait"],
@@ -26,7 +27,7 @@ export function make(tag, className, text) {
   return element;
 }
 
-function button(text, action) {
+export function button(text, action) {
   const made = make("button", "", text);
   made.type = "button";
   made.addEventListener("click", action);
@@ -94,6 +95,26 @@ function words(line) {
   return element;
 }
 
+/** What a message carries; nothing if it carries nothing. */
+function images(ids) {
+  if (!ids?.length) return [];
+  const row = make("div", "images");
+  ids.forEach((id, i) => {
+    const link = make("a");
+    link.href = imageUrl(id);
+    link.target = "_blank";
+    link.rel = "noopener";
+    const picture = make("img");
+    picture.src = link.href;
+    picture.alt = ids.length > 1 ? `Attached image ${i + 1} of ${ids.length}` : "Attached image";
+    picture.loading = "lazy";
+    picture.addEventListener("error", () => link.replaceWith(make("span", "note", "[image, no longer kept]")));
+    link.append(picture);
+    row.append(link);
+  });
+  return [row];
+}
+
 const WHO = { agent: "Agent", notice: "Sluice", answer: "Sluice", command: "You", person: "You" };
 
 /**
@@ -103,7 +124,8 @@ const WHO = { agent: "Agent", notice: "Sluice", answer: "Sluice", command: "You"
 export function lineView(line, actions) {
   const item = make("li", line.kind);
   item.dataset.line = line.id;
-  item.append(make("span", "unseen", `${WHO[line.kind] ?? line.kind}:`), words(line));
+  item.append(make("span", "unseen", `${WHO[line.kind] ?? line.kind}:`), ...images(line.meta?.attachments));
+  if (line.text || !line.meta?.attachments) item.append(words(line));
   const failed = line.kind === "notice" && Boolean(line.meta?.error);
   if (failed) item.classList.add("failed");
   const note = make("div", "note");
@@ -147,7 +169,8 @@ export function lifeText(told) {
 export function pendingView(entry, actions) {
   const item = make("li", "person");
   item.dataset.entry = entry.id;
-  item.append(make("span", "unseen", "You:"), make("div", "words plain-words", entry.text));
+  item.append(make("span", "unseen", "You:"), ...images(entry.attachments));
+  if (entry.text) item.append(make("div", "words plain-words", entry.text));
   const [text, colour] = STATES[entry.state] ?? [entry.state, ""];
   const note = make("div", `note ${colour}`, entry.why ? `${text}: ${entry.why}` : text);
   const bar = make("span", "actions");

@@ -10,6 +10,21 @@ namespace sluice::ctl {
 
 namespace json = boost::json;
 
+namespace {
+
+/// A terminal shows no images, but that there was one.
+void add_marks(const json::value& line, std::string& text) {
+  const json::value* meta = line.as_object().if_contains("meta");
+  const json::object* o = meta == nullptr ? nullptr : meta->if_object();
+  const json::value* list = o == nullptr ? nullptr : o->if_contains("attachments");
+  const json::array* images = list == nullptr ? nullptr : list->if_array();
+  for (std::size_t i = 0; images != nullptr && i < images->size(); ++i) {
+    text += text.empty() ? "[image]" : " [image]";
+  }
+}
+
+}  // namespace
+
 Result<void> ChatLog::put(const net::SseEvent& event, std::vector<ChatEvent>& out) {
   boost::system::error_code no_json;
   const json::value data = json::parse(event.data, no_json);
@@ -30,6 +45,7 @@ Result<void> ChatLog::put(const net::SseEvent& event, std::vector<ChatEvent>& ou
     line.at = number_of(data, "at");
     line.author = text_of(data, "author");
     line.text = text_of(data, "text");
+    add_marks(data, line.text);
     put_line(std::move(line), out);
   } else if (event.event == "delta") {
     const auto offset = static_cast<std::uint64_t>(number_of(data, "offset"));

@@ -50,6 +50,18 @@ class ChatLogTest : public testing::Test {
   ChatLog log_{0};
 };
 
+TEST_F(ChatLogTest, MarksWhatATerminalDoesNotShow) {
+  const auto with = [&](int id, const std::string& text, const std::string& meta) {
+    return put("message",
+               fmt::format(R"({{"id":{},"kind":"person","text":"{}","meta":{}}})", id, text, meta));
+  };
+  EXPECT_THAT(with(1, "look", R"({"attachments":["a","b"]})"),
+              ElementsAre("line 1 look [image] [image]"));
+  EXPECT_THAT(with(2, "", R"({"attachments":["a"]})"), ElementsAre("line 2 [image]"));
+  EXPECT_THAT(with(3, "x", R"({"attachments":7})"), ElementsAre("line 3 x"));
+  EXPECT_THAT(with(4, "x", "null"), ElementsAre("line 4 x"));
+}
+
 TEST_F(ChatLogTest, PiecesContinueEachOther) {
   EXPECT_THAT(delta(7, 1, 0, "hel"), ElementsAre("piece hel"));
   EXPECT_THAT(delta(7, 1, 3, "lo"), ElementsAre("piece lo"));

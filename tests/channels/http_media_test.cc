@@ -161,6 +161,15 @@ TEST_F(HttpMediaTest, AMessageCarriesItsSendersImagesOnly) {
   EXPECT_EQ(follow("alice").lines_until("echo: look").front(), "look");
 }
 
+TEST_F(HttpMediaTest, TheLineInTheLogNamesWhatWasAttached) {
+  start();
+  const std::string id = uploaded("alice");
+  EXPECT_EQ(post("alice", with("m1", id, ",\"text\":\"look\"")).status, 202);
+  EventReader reader = follow("alice");
+  const boost::json::value line = boost::json::parse(reader.next("message").data);
+  EXPECT_EQ(line.at("meta").at("attachments"), boost::json::value({id}));
+}
+
 TEST_F(HttpMediaTest, AnImageIsEnoughOfAMessage) {
   start();
   EXPECT_EQ(post("alice", with("m1", uploaded("alice"))).status, 202);

@@ -1,7 +1,7 @@
 // The daemon under test and a browser in front of it. What is installed for this is in SLUICE_INTEROP/page
 // (scripts/interop); the browser is Debian's chromium.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -64,6 +64,14 @@ export class Daemon {
         }
       });
     });
+  }
+
+  /** What retention does, at once. */
+  forgetImages() {
+    const media = join(this.folder, "data", "media");
+    for (const owner of readdirSync(media)) {
+      for (const file of readdirSync(join(media, owner))) rmSync(join(media, owner, file));
+    }
   }
 
   end(signal) {

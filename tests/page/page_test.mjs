@@ -1,6 +1,7 @@
 // The chat page in a real browser, with the real daemon behind it: scripts/interop runs it.
 // With SLUICE_SCREENSHOTS=FOLDER it also leaves pictures of what it saw.
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { axeSource, chromium, Daemon } from "./daemon.mjs";
 
@@ -220,6 +221,107 @@ test("code has a button that copies it", async () => {
   await page.locator("#log .agent .copy").click();
   assert.equal(await page.evaluate("navigator.clipboard.readText()"), "echo 'a <b>'\n");
   await audited(page, "with code and a table");
+});
+
+const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg==",
+  "base64");
+const pictureFile = (name = "cat.png", buffer = PNG) => ({ name, mimeType: "image/png", buffer });
+const uploaded = (page, count) => page.waitForFunction((n) =>
+  [...document.querySelectorAll("#attached progress")].filter((bar) => bar.hidden).length === n, count);
+/** How many images of the place are really there. */
+const seen = (page, where, count) => page.waitForFunction(([selector, n]) =>
+  [...document.querySelectorAll(`${selector} img`)].filter((img) => img.naturalWidth > 0).length === n, [where, count]);
+
+test("an image is chosen, shown small, sent, and stays in the conversation", async () => {
+  const page = await signedIn();
+  const pictures = ["chat-light.png", "chat-phone.png"].map((name) =>
+    fileURLToPath(new URL(`../../docs/images/${name}`, import.meta.url)));
+  await page.setInputFiles("#files", pictures);
+  await uploaded(page, 2);
+  await seen(page, "#attached", 2);
+  await audited(page, "with images to send");
+  await say(page, "!slow 1s look at these");
+  await seen(page, "#pending", 2);
+  assert.equal(await page.locator("#attached").isVisible(), false);
+  await answered(page, "look at these");
+  await seen(page, "#log .person", 2);
+  assert.deepEqual(await page.locator("#log img").evaluateAll((all) => all.map((img) => img.alt)),
+    ["Attached image 1 of 2", "Attached image 2 of 2"]);
+  await audited(page, "with images in the conversation");
+  await page.setInputFiles("#files", pictures[1]);
+  await uploaded(page, 1);
+  await shoot(page, "chat-images");
+  await settled(page);
+  await page.reload();
+  await seen(page, "#log .person", 2);
+  await page.setViewportSize({ width: 360, height: 640 });
+  assert.equal(await page.evaluate("document.documentElement.scrollWidth > innerWidth"), false, "it scrolls sideways");
+  assert.deepEqual(problems, []);
+});
+
+test("images are pasted and dropped, and one alone is enough of a message", async () => {
+  const page = await signedIn();
+  await page.evaluate((bytes) => {
+    const transfer = () => {
+      const made = new DataTransfer();
+      made.items.add(new File([new Uint8Array(bytes)], "here.png", { type: "image/png" }));
+      return made;
+    };
+    document.getElementById("write").dispatchEvent(
+      new ClipboardEvent("paste", { clipboardData: transfer(), bubbles: true, cancelable: true }));
+    const dropped = !document.querySelector("main").dispatchEvent(
+      new DragEvent("drop", { dataTransfer: transfer(), bubbles: true, cancelable: true }));
+    if (!dropped) throw new Error("the browser would have left the page");
+  }, [...PNG]);
+  await page.click("#send"); // perhaps before they are there: then it waits for them
+  await page.locator("#log .agent").waitFor();
+  await seen(page, "#log .person", 2);
+  assert.equal(await page.locator("#log .person .words").count(), 0);
+  await settled(page);
+  assert.deepEqual(problems, []);
+});
+
+test("an image is removed by keyboard, and nothing of it is sent", async () => {
+  const page = await signedIn();
+  await page.setInputFiles("#files", pictureFile());
+  await uploaded(page, 1);
+  await page.focus("#attach");
+  await page.keyboard.press("Shift+Tab");
+  assert.equal(await page.evaluate("document.activeElement.ariaLabel"), "Remove cat.png");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate("document.activeElement.id"), "write");
+  assert.equal(await page.locator("#attached").isVisible(), false);
+  await say(page, "without");
+  await answered(page, "without");
+  assert.equal(await page.locator("#log img").count(), 0);
+});
+
+test("what is no image is told, and keeps the message from going", async () => {
+  const page = await signedIn();
+  await page.setInputFiles("#files", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("x") });
+  await page.locator("#alert", { hasText: "notes.txt is not a PNG" }).waitFor();
+  assert.equal(await page.locator("#attached li").count(), 0);
+  await page.setInputFiles("#files", pictureFile("lie.png", Buffer.from("<svg onload='alert(1)'/> and more of it")));
+  await page.locator("#attached .bad", { hasText: "it is not image/png" }).waitFor();
+  await audited(page, "with an image that was refused");
+  await say(page, "look");
+  await page.locator("#alert", { hasText: "try it again, or remove it" }).waitFor();
+  assert.equal(await page.inputValue("#write"), "look");
+  await page.click("#attached .remove");
+  await page.click("#send");
+  await answered(page, "look");
+});
+
+test("an image that is no longer kept leaves a word", async () => {
+  const page = await signedIn();
+  await page.setInputFiles("#files", pictureFile());
+  await uploaded(page, 1);
+  await say(page, "look");
+  await answered(page, "look");
+  await seen(page, "#log .person", 1);
+  daemon.forgetImages();
+  await page.reload();
+  await page.locator("#log .person", { hasText: "[image, no longer kept]" }).waitFor();
 });
 
 test("conversations are apart, and ten thousand of them do not hang the page", async () => {
