@@ -55,7 +55,8 @@ class HeldAgent : public Agent {
       sink.delta("second try");
       co_return AgentReply{"second try", std::nullopt, {}, {}};
     }
-    if (text.starts_with("big")) co_return AgentReply{std::string(65'536, 'b'), std::nullopt, {}, {}};
+    if (text.starts_with("big"))
+      co_return AgentReply{std::string(65'536, 'b'), std::nullopt, {}, {}};
     co_return AgentReply{"echo: " + text, std::nullopt, {}, {}};
   }
 
