@@ -136,6 +136,28 @@ TEST_F(HttpMediaTest, AnUploadThatIsCutLeavesNothing) {
   }
 }
 
+TEST_F(HttpMediaTest, AnUploadDoesNotHoldUpTheAccountsEnd) {
+  start();
+  RawSocket socket = connect();
+  socket.send(
+      "POST /v1/media HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer alice\r\n"
+      "Content-Type: image/png\r\nContent-Length: 500000\r\n\r\n" +
+      png(300'000));
+  const auto begun = [&] {
+    for (const auto& entry : fs::directory_iterator(file("store/media/partial"))) {
+      if (entry.is_regular_file()) return true;
+    }
+    return false;
+  };
+  while (!begun()) settle();
+  unregister();
+  EXPECT_THAT(socket.read_until("\r\n\r\n"), ::testing::StartsWith("HTTP/1.1 503 "));
+  const bool again = register_channel();
+  ASSERT_TRUE(again);
+  settle();
+  EXPECT_TRUE(fs::is_empty(file("store/media/partial")));
+}
+
 TEST_F(HttpMediaTest, IdsLeadNowhereElse) {
   start();
   const std::string id = uploaded("alice");

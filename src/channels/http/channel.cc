@@ -125,6 +125,7 @@ void HttpChannel::leave() {
   if (face_ == nullptr) return;
   if (*place_ == face_) *place_ = nullptr;
   face_->stopping = true;
+  face_->stopped.set();
   face_->arrivals.pulse();
   face_->streams.for_each([](StreamBase& stream) { stream.wake(); });
 }

@@ -36,6 +36,7 @@ struct Face {
         options(std::move(o)),
         arrivals(loop),
         changed(loop),
+        stopped(loop),
         readers(metrics.gauge("sluice_http_streams", "Readers of events.", {{"account", account}})),
         refused(metrics.counter("sluice_http_streams_refused_total",
                                 "Readers beyond the bounds of their account.",
@@ -53,6 +54,7 @@ struct Face {
   bool stopping = false;
   Event arrivals;  // pulsed when a conversation may have come into being
   Event changed;   // pulsed when a request ends
+  Event stopped;   // set with `stopping`
   std::size_t requests = 0;
   List<StreamBase> streams;
   std::size_t stream_count = 0;

@@ -71,7 +71,6 @@ Task<Result<media::Kept>> take(std::shared_ptr<Face> face, HttpExchange* exchang
   if (!begun) co_return begun.error();
   const std::unique_ptr<media::Upload> upload = std::move(*begun);
   for (;;) {
-    if (face->stopping) co_return Error(ErrorKind::kUnavailable, "stopping");
     Result<std::string> piece = co_await exchange->read_body();
     if (!piece) co_return piece.error();
     if (piece->empty()) break;
@@ -105,7 +104,15 @@ Task<void> post_media(std::shared_ptr<Face> face, Authenticator*, HttpExchange* 
     exchange->respond(problem_of(person.error()));
     co_return;
   }
-  const Result<media::Kept> kept = co_await take(face, exchange, *person);
+  // A slow upload must not hold up a stop: it is cut off, and nothing is kept of it.
+  auto taking = take(face, exchange, *person);
+  const auto outcome = co_await run_until<Result<media::Kept>>(face->loop, std::move(taking),
+                                                               MonoTime::max(), &face->stopped);
+  if (!outcome.value) {
+    exchange->respond(problem_of(Error(ErrorKind::kUnavailable, "stopping")));
+    co_return;
+  }
+  const Result<media::Kept>& kept = *outcome.value;
   exchange->respond(kept ? created(*kept) : refused(kept.error()));
 }
 
