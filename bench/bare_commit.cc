@@ -129,6 +129,16 @@ void BareCommits::warm_up(double seconds, double turns_per_commit) {
   (void)run(seconds / 20, turns_per_commit);
 }
 
+double BareCommits::accept_one() {
+  const double began = wall_seconds();
+  must(begin_.run());
+  (void)accept();
+  must(commit_.run());
+  const double took = wall_seconds() - began;
+  checkpoint_if_due();
+  return took;
+}
+
 BareCommits::Sample BareCommits::run(double seconds, double turns_per_commit) {
   Sample sample;
   const double began = wall_seconds();

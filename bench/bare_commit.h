@@ -24,6 +24,8 @@ class BareCommits {
     double cpu = 0;
   };
   Sample run(double seconds, double turns_per_commit);
+  /// Accepts one turn, attempt included, in a commit of its own, and returns how long that took.
+  double accept_one();
   /// Until the log is written over for the first time, as it then always is; at most so long.
   void warm_up(double seconds, double turns_per_commit);
 

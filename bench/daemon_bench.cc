@@ -20,9 +20,6 @@ namespace {
 
 constexpr double kMiB = 1 << 20;
 
-/// Waiting is what these rows are about: nothing else would show a process at rest.
-void rest(double seconds) { ::usleep(static_cast<useconds_t>(seconds * 1e6)); }
-
 double resident_mib(int pid) {
   return static_cast<double>(proc_status_bytes(pid, "VmRSS:")) / kMiB;
 }

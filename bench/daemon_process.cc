@@ -1,79 +1,35 @@
 #include "daemon_process.h"
 
-#include <charconv>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/assert.h"
 #include "measure.h"
 
 namespace sluice::bench {
 namespace {
 
-/// Returns the child's id; its standard output is `out`.
-int start(const std::vector<std::string>& command, int& out) {
-  int fds[2];
-  SLUICE_ASSERT(::pipe2(fds, O_CLOEXEC) == 0);
-  std::vector<char*> arguments;
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
-  const int pid = ::fork();
-  SLUICE_ASSERT(pid >= 0);
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a section that dies takes it along
-    ::dup2(fds[1], STDOUT_FILENO);
-    const int nowhere = ::open("/dev/null", O_WRONLY);
-    ::dup2(nowhere, STDERR_FILENO);
-    ::execv(arguments.front(), arguments.data());
-    ::_exit(127);
-  }
-  ::close(fds[1]);
-  out = fds[0];
-  return pid;
+std::vector<std::string> command_of(const std::string& program, const std::string& directory,
+                                    const std::string& config) {
+  const std::string file = directory + "/sluice.toml";
+  std::filesystem::create_directories(directory);
+  std::ofstream(file) << "[server]\nlisten = [\"127.0.0.1:0\"]\n" << config;
+  return {program, "run", "--config", file, "--data", directory + "/data"};
 }
 
 }  // namespace
 
-DaemonProcess::DaemonProcess(const std::string& program, const std::string& directory)
-    : data_(directory + "/data") {
-  const std::string config = directory + "/sluice.toml";
-  std::filesystem::create_directories(directory);
-  std::ofstream(config) << "[server]\nlisten = [\"127.0.0.1:0\"]\n"
-                           "[agents.echo]\nkind = \"echo\"\n"
-                           "[channels.http]\nkind = \"http\"\nagent = \"echo\"\n";
-  const double began = wall_seconds();
-  pid_ = start({program, "run", "--config", config, "--data", data_}, out_);
-  await_ready(out_);
-  ready_ms_ = (wall_seconds() - began) * 1e3;
-}
+const std::string DaemonProcess::kEcho =
+    "[agents.echo]\nkind = \"echo\"\n[channels.http]\nkind = \"http\"\nagent = \"echo\"\n";
 
-DaemonProcess::~DaemonProcess() {
-  ::kill(pid_, SIGTERM);
-  int status = 0;
-  ::waitpid(pid_, &status, 0);
-  ::close(out_);
-}
-
-void DaemonProcess::await_ready(int out) {
-  std::string said;
-  constexpr std::string_view kUrl = "http://127.0.0.1:";
-  while (said.find("  control ") == std::string::npos) {
-    char chunk[1024];
-    const ssize_t n = ::read(out, chunk, sizeof chunk);
-    if (n <= 0) fmt::print(stderr, "the daemon did not start: {}\n", said);
-    SLUICE_ASSERT(n > 0);
-    said.append(chunk, static_cast<std::size_t>(n));
-  }
-  const std::size_t at = said.find(kUrl);
-  SLUICE_ASSERT(at != std::string::npos);
-  std::from_chars(said.data() + at + kUrl.size(), said.data() + said.size(), port_);
+DaemonProcess::DaemonProcess(const std::string& program, const std::string& directory,
+                             const std::string& config)
+    : data_(directory + "/data"),
+      began_(wall_seconds()),
+      process_(command_of(program, directory, config)) {
+  port_ = port_behind(process_.read_until("  control "), "http://127.0.0.1:");
+  ready_ms_ = (wall_seconds() - began_) * 1e3;
 }
 
 std::string DaemonProcess::authorization() const {
@@ -85,16 +41,11 @@ std::string DaemonProcess::authorization() const {
 
 std::string output_of(const std::vector<std::string>& command, double* seconds) {
   const double began = wall_seconds();
-  int out = -1;
-  const int pid = start(command, out);
   std::string all;
-  char chunk[4096];
-  for (ssize_t n = 0; (n = ::read(out, chunk, sizeof chunk)) > 0;) {
-    all.append(chunk, static_cast<std::size_t>(n));
+  {
+    ChildProcess process(command);
+    all = process.read_all();
   }
-  ::close(out);
-  int status = 0;
-  ::waitpid(pid, &status, 0);
   if (seconds != nullptr) *seconds = wall_seconds() - began;
   return all;
 }

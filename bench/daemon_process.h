@@ -6,29 +6,29 @@
 #include <string>
 #include <vector>
 
+#include "child_process.h"
+
 namespace sluice::bench {
 
 class DaemonProcess {
  public:
-  /// Starts it and waits until it says that it is ready. Ends the benchmark if it does not.
-  DaemonProcess(const std::string& program, const std::string& directory);
-  /// SIGTERM, and waits.
-  ~DaemonProcess();
-  DaemonProcess(const DaemonProcess&) = delete;
-  DaemonProcess& operator=(const DaemonProcess&) = delete;
+  /// echo, asked by the http channel.
+  static const std::string kEcho;
+  /// Starts it and waits until it says that it is ready. Ends the benchmark if it does not. config:
+  /// agents, channels and more; where to listen is added.
+  DaemonProcess(const std::string& program, const std::string& directory,
+                const std::string& config = kEcho);
 
-  int pid() const { return pid_; }
+  int pid() const { return process_.pid(); }
   double milliseconds_to_ready() const { return ready_ms_; }
   std::uint16_t port() const { return port_; }
   /// "Authorization: Bearer …\r\n" of the owner.
   std::string authorization() const;
 
  private:
-  void await_ready(int out);
-
-  std::string data_;
-  int pid_ = -1;
-  int out_ = -1;
+  const std::string data_;
+  const double began_;
+  ChildProcess process_;
   std::uint16_t port_ = 0;
   double ready_ms_ = 0;
 };

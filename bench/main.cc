@@ -1,7 +1,11 @@
 // sluice_bench SUITE [--smoke] [--json FILE] [--dir DIR] [--programs DIR] [--sanitized DIR]
 // [--only SECTION]: runs the suite's sections and prints their rows. Exit code 1 if a section did
-// not give its rows, 0 otherwise, whatever the figures are.
+// not give its rows, 0 otherwise, whatever the figures are. Suites: core, agents.
+//
+// sluice_bench mock-model | beast-relay PORT | beast-sockets: the servers of mock_model.h and
+// beast_peers.h, which the sections start as processes of their own.
 
+#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -9,6 +13,8 @@
 
 #include <fmt/core.h>
 
+#include "beast_peers.h"
+#include "mock_model.h"
 #include "report.h"
 #include "sections.h"
 
@@ -23,9 +29,14 @@ std::vector<Section> core_suite() {
           {"memory", memory}};
 }
 
+std::vector<Section> agents_suite() {
+  return {
+      {"first_token", first_token}, {"streams", streams}, {"pages", pages}, {"package", package}};
+}
+
 int usage() {
   fmt::print(stderr,
-             "usage: sluice_bench core [--smoke] [--json FILE] [--dir DIR] [--programs DIR] "
+             "usage: sluice_bench core|agents [--smoke] [--json FILE] [--dir DIR] [--programs DIR] "
              "[--sanitized DIR] [--only SECTION]\n");
   return 2;
 }
@@ -59,13 +70,13 @@ bool parse(int argc, char** argv, Arguments& out) {
       out.suite = arg;
     }
   }
-  return out.suite == "core";
+  return out.suite == "core" || out.suite == "agents";
 }
 
 int run(Arguments arguments) {
   if (arguments.scale.directory.empty()) arguments.scale.directory = "bench-data";
   std::vector<Section> sections;
-  for (Section& section : core_suite()) {
+  for (Section& section : arguments.suite == "core" ? core_suite() : agents_suite()) {
     if (arguments.only.empty() || section.name == arguments.only) sections.push_back(section);
   }
   if (sections.empty()) return usage();
@@ -87,6 +98,12 @@ int run(Arguments arguments) {
 }  // namespace sluice::bench
 
 int main(int argc, char** argv) {
+  const std::string_view role = argc > 1 ? argv[1] : "";
+  if (role == "mock-model") return sluice::bench::mock_model();
+  if (role == "beast-sockets") return sluice::bench::beast_sockets();
+  if (role == "beast-relay" && argc == 3) {
+    return sluice::bench::beast_relay(static_cast<std::uint16_t>(std::atoi(argv[2])));
+  }
   sluice::bench::Arguments arguments;
   if (!sluice::bench::parse(argc, argv, arguments)) return sluice::bench::usage();
   return sluice::bench::run(std::move(arguments));

@@ -42,6 +42,8 @@ double wall_seconds() { return clock_seconds(CLOCK_MONOTONIC); }
 double thread_cpu_seconds() { return clock_seconds(CLOCK_THREAD_CPUTIME_ID); }
 double process_cpu_seconds() { return clock_seconds(CLOCK_PROCESS_CPUTIME_ID); }
 
+void rest(double seconds) { ::usleep(static_cast<useconds_t>(seconds * 1e6)); }
+
 double quantile(std::vector<double> values, double q) {
   if (values.empty()) return 0;
   const auto last = static_cast<double>(values.size() - 1);
@@ -56,6 +58,17 @@ std::uint64_t proc_status_bytes(int pid, const std::string& field) {
 
 std::uint64_t proc_io(int pid, const std::string& field) {
   return field_of(proc_path(pid, "io"), field);
+}
+
+double proc_cpu_seconds(int pid) {
+  double total = 0;
+  std::error_code ignored;
+  for (const auto& thread : std::filesystem::directory_iterator(proc_path(pid, "task"), ignored)) {
+    double nanoseconds = 0;
+    std::ifstream(thread.path() / "schedstat") >> nanoseconds;
+    total += nanoseconds * 1e-9;
+  }
+  return total;
 }
 
 std::uint64_t proc_context_switches(int pid) {

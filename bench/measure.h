@@ -13,6 +13,9 @@ double wall_seconds();
 double thread_cpu_seconds();
 double process_cpu_seconds();
 
+/// Lets time pass: nothing else would show a process at rest.
+void rest(double seconds);
+
 /// Of a copy that it sorts; q in [0, 1]; 0 for no values.
 double quantile(std::vector<double> values, double q);
 inline double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
@@ -21,6 +24,8 @@ inline double median(std::vector<double> values) { return quantile(std::move(val
 /// /proc/PID/io as it is ("write_bytes:"). 0 if it can't be read.
 std::uint64_t proc_status_bytes(int pid, const std::string& field);
 std::uint64_t proc_io(int pid, const std::string& field);
+/// User and system time of all threads of another process, to the nanosecond.
+double proc_cpu_seconds(int pid);
 /// Of all threads of the process.
 std::uint64_t proc_context_switches(int pid);
 

@@ -161,6 +161,14 @@ std::string to_json(const std::vector<Row>& rows) {
   return json::serialize(o);
 }
 
+std::vector<Row> rows_from_json(std::string_view text) {
+  std::vector<Row> rows;
+  const json::value parsed = json::parse(text);
+  for (const json::value& value : parsed.at("rows").as_array())
+    rows.push_back(row_from_json(value));
+  return rows;
+}
+
 std::string table(const std::vector<Row>& rows) {
   std::string out;
   for (const Row& row : rows) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/json/value.hpp>
@@ -51,6 +52,8 @@ struct Section {
 bool run_sections(const std::vector<Section>& sections, const Scale& scale, std::vector<Row>& rows);
 
 std::string to_json(const std::vector<Row>& rows);
+/// The rows in such a text; a figure of another program's.
+std::vector<Row> rows_from_json(std::string_view text);
 std::string table(const std::vector<Row>& rows);
 
 }  // namespace sluice::bench

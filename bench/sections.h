@@ -1,5 +1,5 @@
 #pragma once
-// The sections of the suite "core", one function each; see README.md for what they measure.
+// The sections of the suites, one function each; see README.md for what they measure.
 
 #include <vector>
 
@@ -7,6 +7,7 @@
 
 namespace sluice::bench {
 
+// core
 std::vector<Row> pipeline(const Scale& scale);
 std::vector<Row> durable(const Scale& scale);
 std::vector<Row> latency(const Scale& scale);
@@ -17,5 +18,11 @@ std::vector<Row> memory(const Scale& scale);
 std::vector<Row> waiting(const Scale& scale);
 std::vector<Row> recovery(const Scale& scale);
 std::vector<Row> simulation(const Scale& scale);
+
+// agents
+std::vector<Row> first_token(const Scale& scale);
+std::vector<Row> streams(const Scale& scale);
+std::vector<Row> pages(const Scale& scale);
+std::vector<Row> package(const Scale& scale);
 
 }  // namespace sluice::bench
