@@ -134,14 +134,18 @@ std::vector<Row> memory(const Scale& scale) {
   const std::string program = scale.programs + "/sluice";
   if (::access(program.c_str(), X_OK) != 0) return {};
   constexpr double kPerSecond = 1000;
+  constexpr std::size_t kConnections = 64;
   const TempDir directory(scale.directory);
   copy_folder(aged_store(scale), directory.path() + "/data");
   const DaemonProcess daemon(program, directory.path());
   const Amounts amounts = Amounts::of(scale);
   Random random(9);
-  const std::string authorization = daemon.authorization();
-  HttpLoad load(daemon.port(), 64, [&](std::size_t, std::uint64_t) {
-    return post(daemon, authorization, fmt::format("old-{}", random.below(amounts.conversations)),
+  // One person for each connection: what a single one may have waiting and running is bounded.
+  std::vector<std::string> people;
+  for (std::size_t i = 0; i < kConnections; ++i)
+    people.push_back(daemon.authorization_of_new(fmt::format("p{}", i)));
+  HttpLoad load(daemon.port(), kConnections, [&](std::size_t i, std::uint64_t) {
+    return post(daemon, people[i], fmt::format("old-{}", random.below(amounts.conversations)),
                 random);
   });
   const double minute = scale.seconds(60);

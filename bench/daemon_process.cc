@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "base/assert.h"
 #include "measure.h"
 
 namespace sluice::bench {
@@ -25,7 +26,8 @@ const std::string DaemonProcess::kEcho =
 
 DaemonProcess::DaemonProcess(const std::string& program, const std::string& directory,
                              const std::string& config)
-    : data_(directory + "/data"),
+    : program_(program),
+      data_(directory + "/data"),
       began_(wall_seconds()),
       process_(command_of(program, directory, config)) {
   port_ = port_behind(process_.read_until("  control "), "http://127.0.0.1:");
@@ -37,6 +39,16 @@ std::string DaemonProcess::authorization() const {
   std::string token;
   in >> token;
   return fmt::format("Authorization: Bearer {}\r\n", token);
+}
+
+std::string DaemonProcess::authorization_of_new(const std::string& person) const {
+  const std::string said = output_of({program_, "token", "add", person, "--data", data_, "--json"});
+  constexpr std::string_view kToken = "\"token\":\"";
+  const std::size_t at = said.find(kToken);
+  SLUICE_ASSERT(at != std::string::npos);
+  const std::size_t begin = at + kToken.size();
+  return fmt::format("Authorization: Bearer {}\r\n",
+                     said.substr(begin, said.find('"', begin) - begin));
 }
 
 std::string output_of(const std::vector<std::string>& command, double* seconds) {

@@ -24,8 +24,11 @@ class DaemonProcess {
   std::uint16_t port() const { return port_; }
   /// "Authorization: Bearer …\r\n" of the owner.
   std::string authorization() const;
+  /// The same of a person who has just been given a token.
+  std::string authorization_of_new(const std::string& person) const;
 
  private:
+  const std::string program_;
   const std::string data_;
   const double began_;
   ChildProcess process_;

@@ -59,7 +59,13 @@ class Arrivals {
       co_await sleep_for(shard, milliseconds(1));
   }
   Task<void> one(InboundMessage message, MonoTime due) {
-    const Result<std::vector<Accepted>> accepted = co_await world_.accept(std::move(message));
+    Result<std::vector<Accepted>> accepted = co_await world_.accept(message);
+    // Told to come again, a sender does, and its wait goes on.
+    while (!accepted && accepted.error().retry().allowed()) {
+      co_await sleep_for(world_.shard(), accepted.error().retry().delay);
+      accepted = co_await world_.accept(message);
+    }
+    if (!accepted) fmt::print(stderr, "refused: {}\n", accepted.error().to_string());
     SLUICE_ASSERT(accepted.has_value() && accepted->front().verdict == EventVerdict::kNew);
     ++total_;
     const double ms = static_cast<double>((world_.shard().now() - due).count()) / 1e6;
