@@ -9,6 +9,7 @@ namespace sluice::sim {
 namespace {
 
 constexpr std::uint64_t kStepsMax = 400'000;
+constexpr std::uint32_t kStrictAtOnce = 1;
 constexpr HashKey kHashKey = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
 }  // namespace
@@ -86,6 +87,7 @@ bool World::boot() {
     info.name = std::move(name);
     info.kind = "sim";
     info.on_interrupt = rule;
+    if (info.name == "strict") info.max_turns = kStrictAtOnce;
     auto made = std::make_unique<SimAgent>(p.loop, outside_, std::move(info));
     made->on_call = [this](const AgentCall& call) { observe_call(call); };
     const Result<void> added = p.gateway->add_agent(std::move(made));
@@ -95,6 +97,13 @@ bool World::boot() {
   agent("careful", OnInterrupt::kAsk);
   agent("strict", OnInterrupt::kFail);
   p.gateway->recover(std::move(recovered));
+  // Long answers are another agent's work than the account's, in every account.
+  RouteRule longs;
+  longs.name = "longs";
+  longs.text = ":long ";
+  longs.agent = "strict";
+  Result<Routes> routes = Routes::make({longs});
+  if (routes) p.gateway->set_routes(std::move(*routes));
   struct Helper {
     static Task<void> add(Gateway* gateway, std::unique_ptr<Channel> made) {
       const Result<void> ok = co_await gateway->register_channel(std::move(made));
@@ -162,6 +171,7 @@ void World::observe_call(const AgentCall& call) {
     return std::to_string(c.turn.value) + "/" + std::to_string(c.attempt);
   };
   int same_person = 0;
+  std::uint32_t same_agent = 1;
   int suspects = 0;
   const auto cut_before = [&](const AgentCall& c) {
     for (const AgentCall& other : outside_.calls) {
@@ -199,8 +209,14 @@ void World::observe_call(const AgentCall& call) {
     if (other.lane == call.lane)
       outside_.violated("C5", "two turns at once in a lane: " + id(other) + ", " + id(call));
     if (other.sender == call.sender && other.account == call.account) ++same_person;
+    if (other.agent == call.agent) ++same_agent;
     if (other.attempt > 1 && cut_before(other) && suspect) ++suspects;
   }
+  if (call.agent == "strict" && same_agent > kStrictAtOnce)
+    outside_.violated("C7", "agent strict runs more turns than it may: " + id(call));
+  const bool routed = call.texts.front().find(":long ") != std::string::npos;
+  if (routed && call.agent != "strict")
+    outside_.violated("routes", "turn " + id(call) + " went to " + call.agent);
   if (same_person > 0) outside_.saw("C7");
   if (same_person >= static_cast<int>(options_.max_turns_per_person)) {
     outside_.violated(

@@ -20,6 +20,15 @@ void Operations::add_accounts() {
       {Param::id("id", "the conversation").needed()},
       "Stops the turn that runs there; what the person has seen of it is kept.",
       &Operations::conversation_stop);
+  add("route.explain", "GET route",
+      {Param::text("account", "the account that the message comes to").needed(),
+       Param::text("chat", "the platform's id of the chat"),
+       Param::flag("group", "the chat is a group"),
+       Param::text("sender", "the platform's id of the person"),
+       Param::text("text", "the message")},
+      "Who would answer such a message, and why: every route with the condition that failed, or "
+      "those that hold.",
+      &Operations::route_explain);
   Param path = Param::text("path", "absolute, of a file that does not exist").needed();
   path.most = 4096;
   add("backup", "POST backup", {std::move(path)},
@@ -50,6 +59,34 @@ Operations::Answered Operations::conversation_stop(Arguments arguments) {
   const Result<void> done = parts_.gateway.stop_turn(LaneId{id});
   if (!done) co_return done.error();
   co_return json_answer({{"conversation", id}, {"stopped", true}});
+}
+
+Operations::Answered Operations::route_explain(Arguments arguments) {
+  InboundMessage event;
+  event.chat = arguments.text("chat");
+  event.sender = arguments.text("sender");
+  event.text = arguments.text("text");
+  event.chat_kind = arguments.flag("group") ? ChatKind::kGroup : ChatKind::kDirect;
+  const RouteExplanation found = parts_.gateway.route(event, arguments.text("account"));
+  if (!found.account_registered)
+    co_return Error(ErrorKind::kNotFound,
+                    "no account named \"" + arguments.text("account") + "\" is registered");
+  json::array routes;
+  bool taken = false;
+  for (const RouteStep& step : found.steps) {
+    routes.push_back({{"route", step.rule},
+                      {"matches", step.matches},
+                      {"taken", step.matches && !taken},
+                      {"why", step.why}});
+    taken = taken || step.matches;
+  }
+  co_return json_answer({{"agent", found.target.agent},
+                         {"model", found.target.model},
+                         {"let_in", found.let_in},
+                         {"account_agent", found.account_agent},
+                         {"chosen_agent", found.chosen.agent},
+                         {"chosen_model", found.chosen.model},
+                         {"routes", std::move(routes)}});
 }
 
 Operations::Answered Operations::backup(Arguments arguments) {

@@ -63,6 +63,18 @@ void Operations::add_health() {
   add("operations", "GET operations", {}, "This list.", &Operations::operations);
   add("clock.accept", "POST clock/accept", {},
       "The system's clock is right: expiry goes on from it.", &Operations::accept_clock);
+  add("link", "POST link", {}, "A link that signs a browser in as the owner, once.",
+      &Operations::sign_in_link)
+      .local_only = true;
+}
+
+Operations::Answered Operations::sign_in_link(Arguments) {
+  if (!parts_.hooks.sign_in_link)
+    co_return Error(ErrorKind::kUnsupported, "this daemon has no page to sign in to");
+  const std::string url = parts_.hooks.sign_in_link();
+  if (url.empty())
+    co_return Error(ErrorKind::kUnsupported, "this daemon has no HTTP listener to sign in at");
+  co_return json_answer({{"url", url}});
 }
 
 Operations::Answered Operations::status(Arguments) {

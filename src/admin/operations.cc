@@ -27,6 +27,9 @@ GatewayFace gateway_face(Gateway& gateway) {
     return g->person_is_active(account, person);
   };
   face.head = [g](LaneId lane) { return g->head(lane); };
+  face.route = [g](const InboundMessage& event, std::string_view account) {
+    return g->explain_route(event, account);
+  };
   return face;
 }
 

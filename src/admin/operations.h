@@ -35,6 +35,7 @@ struct GatewayFace {
   /// True: nothing of the person is accepted until it is called with false.
   std::function<void(std::string_view account, std::string_view person, bool)> hold_person;
   std::function<HistoryId(LaneId)> head;
+  std::function<RouteExplanation(const InboundMessage& event, std::string_view account)> route;
 };
 GatewayFace gateway_face(Gateway& gateway);
 
@@ -90,6 +91,8 @@ struct Hooks {
   /// The checks that are not the gateway's: directory, file system, disk, listeners; with `deep`
   /// the whole store is read.
   std::function<Task<std::vector<Check>>(bool deep)> checks;
+  /// A URL that signs a browser in as the owner, once; empty where there is no listener.
+  std::function<std::string()> sign_in_link;
 };
 
 struct Parts {
@@ -156,6 +159,7 @@ class Operations {
   Answered metrics(Arguments arguments);
   Answered operations(Arguments arguments);
   Answered accept_clock(Arguments arguments);
+  Answered sign_in_link(Arguments arguments);
 
   Answered messages_search(Arguments arguments);
   Answered messages_show(Arguments arguments);
@@ -175,6 +179,7 @@ class Operations {
 
   Answered account_pause(Arguments arguments);
   Answered account_resume(Arguments arguments);
+  Answered route_explain(Arguments arguments);
   Answered conversation_stop(Arguments arguments);
   Answered backup(Arguments arguments);
 

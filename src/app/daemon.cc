@@ -229,6 +229,9 @@ Task<Result<void>> Daemon::register_channels() {
     const Result<void> added = gateway_->add_agent(std::move(*made));
     if (!added) co_return added.error();
   }
+  Result<Routes> routes = Routes::make(route_plans(parts_.config));
+  if (!routes) co_return routes.error();
+  gateway_->set_routes(std::move(*routes));
   for (const ChannelPlan& plan : channel_plans(parts_.config)) {
     auto made = channel_kind(plan.instance->kind).make(*plan.instance, plan.account, around);
     if (!made) co_return made.error().within("channels." + plan.instance->name);

@@ -126,6 +126,7 @@ admin::Hooks Daemon::admin_hooks() {
   hooks.backup = [store, library](std::string path) {
     return back_up(store, library, std::move(path));
   };
+  hooks.sign_in_link = [this] { return base_url().empty() ? std::string() : sign_in_url(); };
   hooks.checks = [this](bool deep) { return checks(deep); };
   return hooks;
 }

@@ -333,8 +333,8 @@ void Init::say_next(const InitFile& file) {
   if (service) {
     terminal_.say(
         "Next:  systemctl restart sluice\n"
-        "       journalctl -u sluice -n 20 -o cat    its link for the browser works once\n"
-        "       sluice chat                          or talk to it here\n");
+        "       sluice link    a link for the browser, which works once\n"
+        "       sluice chat    or talk to it here\n");
     return;
   }
   terminal_.say(

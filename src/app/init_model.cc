@@ -246,7 +246,7 @@ Task<Result<Answered>> ask_model(Shard* shard, net::HttpClient* client, ModelPla
   request.headers.set("Content-Type", "application/json");
   request.headers.set("Accept", "text/event-stream");
   request.headers.set("Accept-Encoding", "identity");
-  request.body = protocol->body({Speech{true, std::string(kQuestion)}});
+  request.body = protocol->body({Speech{true, std::string(kQuestion)}}, "");
   request.timeout = kAnswerPatience;
   auto opened = co_await client->open_stream(std::move(request));
   if (!opened) co_return unreachable(*url, opened.error());

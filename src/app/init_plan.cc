@@ -106,7 +106,7 @@ void plan_channels(const config::Config& before, InitPlan& plan) {
   for (const ChannelPlan& channel : channel_plans(before)) {
     const config::Instance& instance = *channel.instance;
     const bool ours = instance.name == "http" || instance.name == "cli";
-    const std::string& written = channel_kind(instance.kind).account(instance).agent;
+    const std::string& written = instance.get<AccountOptions>().agent;
     const std::string& wanted = ours ? plan.agent : channel.account.agent;
     if (written == wanted || (written.empty() && agents == 1)) continue;
     plan.edits.push_back({"channels." + instance.name, "agent", toml_string(wanted)});

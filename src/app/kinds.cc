@@ -20,11 +20,6 @@ namespace {
 using MadeChannel = Result<std::unique_ptr<Channel>>;
 using MadeAgent = Result<std::unique_ptr<Agent>>;
 
-template <class O>
-const AccountOptions& account_options(const config::Instance& instance) {
-  return instance.get<O>();
-}
-
 /// The built-in account is at /v1; any other at /accounts/NAME/v1.
 std::string prefix_of(const config::Instance& instance) {
   return instance.name == instance.kind ? std::string("/v1") : "/accounts/" + instance.name + "/v1";
@@ -129,26 +124,26 @@ constexpr std::array kChannels = {
                   kinds.add<http::HttpChannelOptions>(
                       "http", "Our own API over HTTP: post messages, follow conversations.");
                 },
-                &account_options<http::HttpChannelOptions>, &make_http},
+                &make_http},
     ChannelKind{"cli",
                 [](config::Kinds& kinds) {
                   kinds.add<http::HttpChannelOptions>(
                       "cli", "The terminal: the same API on the control socket (`sluice chat`).");
                 },
-                &account_options<http::HttpChannelOptions>, &make_cli},
+                &make_cli},
     ChannelKind{"hook",
                 [](config::Kinds& kinds) {
                   kinds.add<hook::HookOptions>(
                       "hook", "Messages in by POST, answers out by POST to a callback URL.");
                 },
-                &account_options<hook::HookOptions>, &make_hook},
+                &make_hook},
     ChannelKind{"openai",
                 [](config::Kinds& kinds) {
                   kinds.add<openai::OpenAiFaceOptions>(
                       "openai",
                       "For clients of OpenAI's API: /v1/chat/completions, answered by an agent.");
                 },
-                &account_options<openai::OpenAiFaceOptions>, &make_openai_face},
+                &make_openai_face},
 };
 
 constexpr std::array kAgents = {

@@ -51,7 +51,6 @@ struct Surroundings {
 struct ChannelKind {
   std::string_view name;
   void (*declare)(config::Kinds& kinds);
-  const AccountOptions& (*account)(const config::Instance& instance);
   Result<std::unique_ptr<Channel>> (*make)(const config::Instance& instance,
                                            const AccountOptions& account, Surroundings& around);
 };

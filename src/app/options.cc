@@ -46,6 +46,10 @@ void declare_turns(Core& s) {
       .between(0, 10'000);
   s.size("history_bytes", &CoreOptions::history_bytes, "The most text of these lines together.")
       .between(0, 64 << 20);
+  s.integer("history_tokens", &CoreOptions::history_tokens,
+            "The most tokens of these lines, as estimated: four letters of English, one of most "
+            "other scripts. 0: no bound of this kind.")
+      .between(0, 100 * kMillion);
 }
 
 void declare_lanes(Core& s) {
@@ -164,6 +168,84 @@ void declare(config::Section<LogOptions>& s) {
             {"error", LogLevel::kError}},
            "The least important lines that are written.");
   s.path("file", &LogOptions::file, "Where lines go; empty for standard error.");
+}
+
+void declare(config::Section<SessionRules>& s) {
+  s.duration("idle", &SessionRules::idle,
+             "A conversation begins anew after a silence of this length; 0: never.")
+      .between(milliseconds(0), hours(24 * 366));
+  s.text("daily", &SessionRules::daily,
+         "And each day at this time of the person's clock, like \"04:00\"; empty: never.")
+      .check([](const std::string& text) {
+        return text.empty() || parse_time_of_day(text) ? "" : "expected a time like \"04:00\"";
+      });
+  s.text("time_zone", &SessionRules::time_zone,
+         "The time zone of people who tell none, like \"Europe/Berlin\"; empty: UTC.")
+      .check([](const std::string& text) {
+        return text.empty() || is_time_zone(text) ? "" : "this machine knows no such time zone";
+      });
+}
+
+void declare(config::Section<AccountOptions>& s) {
+  using O = AccountOptions;
+  s.text("agent", &O::agent,
+         "The agent that answers, by its name under [agents], where no route says another.");
+  s.choice<LaneMode>("mode", &O::mode,
+                     {{"followup", LaneMode::kFollowup},
+                      {"collect", LaneMode::kCollect},
+                      {"interrupt", LaneMode::kInterrupt}},
+                     "What messages do that come while a turn of their conversation runs: wait for "
+                     "their own turns, become one turn together, or stop it.");
+  s.list("allow", &O::allow,
+         "Who may write, by the platform's id; \"*\" is everybody who gets in.");
+  s.flag("groups_need_mention", &O::groups_need_mention,
+         "Where there are groups: whether a message is ignored that does not mention the bot.");
+  s.list("choose_agents", &O::choose_agents,
+         "The agents that people may choose for their conversation by /agent.")
+      .length(0, 64);
+  s.list("choose_models", &O::choose_models,
+         "The models that they may choose by /model, of agents that ask a model API.")
+      .length(0, 64);
+  s.text("summary_agent", &O::summary_agent,
+         "The agent that tells in fewer words what no longer fits an agent's view of a "
+         "conversation; empty: it is left out.");
+  s.integer("turns_per_day", &O::turns_per_day,
+            "The turns that one person has a day (of session.time_zone); 0: no bound.");
+  s.integer("tokens_per_day", &O::tokens_per_day,
+            "The tokens, in and out, as the agents' APIs count them; 0: no bound. The turn that "
+            "goes over it is still answered.");
+  s.section("session", &O::session, "When a conversation begins anew by itself.");
+}
+
+namespace {
+
+std::string check_command(const std::string& text) {
+  const bool word = text.find_first_of(" \t\r\n@") == std::string::npos;
+  if (text.empty() || (text.size() > 1 && text.starts_with('/') && word)) return {};
+  return "expected a slash and a word, like \"/draw\"";
+}
+
+}  // namespace
+
+void declare(config::Section<RouteRule>& s) {
+  using O = RouteRule;
+  s.list("account", &O::account, "Accounts, by their names under [channels].").length(0, 64);
+  s.list("chat", &O::chat, "Chats, by the platform's id; a \"*\" at the end matches any rest.")
+      .length(0, 256);
+  s.list("sender", &O::sender, "People, the same way.").length(0, 256);
+  s.choice<RouteChats>(
+      "chats", &O::chats,
+      {{"any", RouteChats::kAny}, {"direct", RouteChats::kDirect}, {"group", RouteChats::kGroup}},
+      "The kind of chat.");
+  s.text("command", &O::command, "The first word of the message, like \"/draw\".")
+      .length(0, 64)
+      .check(check_command);
+  s.text("text", &O::text,
+         "A regular expression (RE2) that is found in the first 4 KiB of the message; \"(?i)\" in "
+         "front ignores case.")
+      .check(Routes::check_pattern);
+  s.text("agent", &O::agent, "The agent that answers what matches.").required();
+  s.text("model", &O::model, "With this model, if it is an agent that asks a model API.");
 }
 
 namespace app {

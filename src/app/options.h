@@ -11,6 +11,7 @@
 
 #include "config/schema.h"
 #include "gateway/options.h"
+#include "gateway/routes.h"
 #include "media/library.h"
 #include "net/http_server.h"
 #include "net/tls.h"
@@ -22,6 +23,9 @@ namespace sluice {
 // The core and the log do not know the configuration; this is said on their behalf. Found by the
 // options' namespace.
 void declare(config::Section<CoreOptions>& s);
+void declare(config::Section<SessionRules>& s);
+void declare(config::Section<AccountOptions>& s);
+void declare(config::Section<RouteRule>& s);
 void declare(config::Section<LogOptions>& s);
 namespace media {
 void declare(config::Section<LibraryOptions>& s);

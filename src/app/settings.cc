@@ -14,7 +14,7 @@ namespace {
 bool enabled(const config::Instance& instance) { return instance.get<InstanceOptions>().enabled; }
 
 const AccountOptions& account_of(const config::Instance& channel) {
-  return channel_kind(channel.kind).account(channel);
+  return channel.get<AccountOptions>();
 }
 
 /// The one enabled agent, or nothing if there are several or none.
@@ -77,6 +77,35 @@ void check_called_back(const config::Config& config, config::Problems& problems)
   }
 }
 
+/// What accounts and routes name must be there.
+void check_names(const config::Config& config, config::Problems& problems) {
+  std::vector<std::string> agents;
+  for (const config::Instance* agent : agent_plans(config)) agents.push_back(agent->name);
+  std::vector<std::string> accounts;
+  for (const ChannelPlan& plan : channel_plans(config)) accounts.push_back(plan.instance->name);
+  const auto check = [&problems](const config::Instance& table, const std::string& path,
+                                 std::string_view key, const std::string& wanted,
+                                 const std::vector<std::string>& there, std::string_view what) {
+    if (wanted.empty() || std::find(there.begin(), there.end(), wanted) != there.end()) return;
+    problems.error(table.at, fmt::format("{}.{}", path, key),
+                   fmt::format("[{}] {}: there is no enabled {} \"{}\"{}", path, key, what,
+                               config::printable(wanted), config::suggestion(wanted, there)));
+  };
+  for (const ChannelPlan& plan : channel_plans(config)) {
+    const std::string path = "channels." + plan.instance->name;
+    check(*plan.instance, path, "summary_agent", plan.account.summary_agent, agents, "agent");
+    for (const std::string& one : plan.account.choose_agents)
+      check(*plan.instance, path, "choose_agents", one, agents, "agent");
+  }
+  for (const config::Instance& route : config.instances("routes")) {
+    const std::string path = "routes." + route.name;
+    check(route, path, "agent", route.get<RouteRule>().agent, agents, "agent");
+    for (const std::string& one : route.get<RouteRule>().account) {
+      if (!one.ends_with('*')) check(route, path, "account", one, accounts, "channel");
+    }
+  }
+}
+
 }  // namespace
 
 config::Schema make_schema() {
@@ -90,7 +119,7 @@ config::Schema make_schema() {
   schema.section<LogOptions>("log", "What the daemon tells about itself; never a message's text.");
   schema.section<CoreOptions>("core", "Turns, conversations, delivery, and their bounds.");
   config::Kinds channels;
-  channels.common<InstanceOptions>();
+  channels.common<InstanceOptions>().common<AccountOptions>();
   for (const ChannelKind& kind : channel_kinds()) kind.declare(channels);
   channels.builtin("http", "http").builtin("cli", "cli");
   schema.instances(
@@ -102,6 +131,12 @@ config::Schema make_schema() {
   for (const AgentKind& kind : agent_kinds()) kind.declare(agents);
   agents.builtin("echo", "echo");
   schema.instances("agents", "What answers.", std::move(agents));
+  config::Kinds routes;
+  routes.add<RouteRule>("route",
+                        "The first table whose conditions all hold says who answers a message; "
+                        "`sluice route --explain` tells.");
+  schema.instances("routes", "Which agent answers what, in the order of the file.",
+                   std::move(routes));
   return schema;
 }
 
@@ -130,6 +165,7 @@ config::Loaded load_settings(const config::Schema& schema, const std::string& pa
   check_agents(*loaded.config, problems);
   check_asked(*loaded.config, problems);
   check_called_back(*loaded.config, problems);
+  check_names(*loaded.config, problems);
   if (problems.errors() > 0) loaded.config.reset();
   for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
   return loaded;
@@ -144,6 +180,15 @@ std::vector<ChannelPlan> channel_plans(const config::Config& config) {
     plans.push_back(std::move(plan));
   }
   return plans;
+}
+
+std::vector<RouteRule> route_plans(const config::Config& config) {
+  std::vector<RouteRule> rules;
+  for (const config::Instance& route : config.instances("routes")) {
+    rules.push_back(route.get<RouteRule>());
+    rules.back().name = route.name;
+  }
+  return rules;
 }
 
 std::vector<const config::Instance*> agent_plans(const config::Config& config) {

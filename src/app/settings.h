@@ -36,6 +36,8 @@ struct ChannelPlan {
   AccountOptions account;
 };
 std::vector<ChannelPlan> channel_plans(const config::Config& config);
+/// The routes, in the order of the file.
+std::vector<RouteRule> route_plans(const config::Config& config);
 /// The enabled agents.
 std::vector<const config::Instance*> agent_plans(const config::Config& config);
 

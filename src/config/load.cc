@@ -209,6 +209,7 @@ class Loader {
     const std::vector<std::string> names = group.kinds.names();
     const Member* kind = member.value.find("kind");
     if (kind == nullptr) {
+      if (names.size() == 1) return group.kinds.find(names.front());
       if (const auto* builtin = group.kinds.find_builtin(member.key)) {
         return group.kinds.find(builtin->kind);
       }

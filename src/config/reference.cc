@@ -82,16 +82,30 @@ std::string option_toml(const SectionSpec& section, const Option& option) {
   return comment(option.doc + " (" + facts + ")") + "#" + example(section, option) + "\n";
 }
 
-std::string section_toml(const SectionSpec& section, const std::string& path,
-                         std::string_view mark) {
+std::string keys_toml(const SectionSpec& section) {
   std::string out;
   for (const auto& option : section.options) out += option_toml(section, *option) + "\n";
+  return out;
+}
+
+std::string section_toml(const SectionSpec& section, const std::string& path,
+                         std::string_view mark);
+
+/// The tables within it. TOML wants them behind all keys of their parent.
+std::string nested_toml(const SectionSpec& section, const std::string& path,
+                        std::string_view mark) {
+  std::string out;
   for (const auto& nested : section.sections) {
     const std::string inner = path + "." + nested.section->name;
     out += comment(nested.section->doc) + fmt::format("{}[{}]\n\n", mark, inner);
     out += section_toml(*nested.section, inner, mark);
   }
   return out;
+}
+
+std::string section_toml(const SectionSpec& section, const std::string& path,
+                         std::string_view mark) {
+  return keys_toml(section) + nested_toml(section, path, mark);
 }
 
 /// An instance of a kind. Its table is live only if it is built in; else it is an example.
@@ -101,9 +115,13 @@ std::string instance_toml(const Schema::Group& group, const SectionSpec& kind,
   const std::string_view mark = builtin ? "" : "#";
   std::string out =
       comment(kind.doc + (builtin ? " Built in: it exists without being written." : ""));
-  out += fmt::format("{}[{}]\n#kind = \"{}\"\n\n", mark, path, kind.name);
-  for (const auto& common : group.kinds.common_sections()) out += section_toml(*common, path, mark);
-  return out + section_toml(kind, path, mark);
+  out += fmt::format("{}[{}]\n", mark, path);
+  if (group.kinds.all().size() > 1) out += fmt::format("#kind = \"{}\"\n", kind.name);
+  out += "\n";
+  for (const auto& common : group.kinds.common_sections()) out += keys_toml(*common);
+  out += keys_toml(kind);
+  for (const auto& common : group.kinds.common_sections()) out += nested_toml(*common, path, mark);
+  return out + nested_toml(kind, path, mark);
 }
 
 std::string escaped(std::string_view text) {
@@ -144,8 +162,12 @@ std::string section_markdown(const SectionSpec& section, const std::string& path
 
 std::string group_markdown(const Schema::Group& group) {
   const std::string path = group.name + ".NAME";
-  std::string out = fmt::format("## `[{}]`\n\n{} `kind` says which of the following it is.\n\n",
-                                path, escaped(group.doc));
+  std::string out = fmt::format("## `[{}]`\n\n{}", path, escaped(group.doc));
+  if (group.kinds.all().size() == 1) {
+    const SectionSpec& only = *group.kinds.all().front();
+    return out + fmt::format("\n\n{}\n\n", escaped(only.doc)) + section_markdown(only, path);
+  }
+  out += " `kind` says which of the following it is.\n\n";
   for (const auto& builtin : group.kinds.builtins()) {
     out += fmt::format("`[{}.{}]` (kind `{}`) exists without being written.\n\n", group.name,
                        builtin.name, builtin.kind);
@@ -189,7 +211,9 @@ std::string reference_toml(const Schema& schema) {
   }
   for (const Schema::Group& group : schema.groups()) {
     out += comment(group.doc);
-    out += comment(fmt::format("Any number of tables [{}.NAME], each with its kind.", group.name));
+    const bool kinds = group.kinds.all().size() > 1;
+    out += comment(fmt::format("Any number of tables [{}.NAME]{}.", group.name,
+                               kinds ? ", each with its kind" : ""));
     out += "\n";
     for (const auto& builtin : group.kinds.builtins()) {
       out += instance_toml(group, *group.kinds.find(builtin.kind), builtin.name, true);

@@ -47,6 +47,15 @@ std::vector<CommandSpec> looking_commands() {
        {kBefore, kLimit},
        &command::dead_list},
       {"dead show", "One dead letter with its text", {kId}, &command::dead_show},
+      {"route",
+       "Which agent would answer a message, and why",
+       {{"account", Kind::kOption, "NAME", "the account it comes to (http)"},
+        {"chat", Kind::kOption, "ID", "in this chat"},
+        {"group", Kind::kFlag, "", "which is a group"},
+        {"person", Kind::kOption, "ID", "of this person"},
+        {"explain", Kind::kFlag, "", "show every route, and why it matches or does not"},
+        {"text", Kind::kPositional, "TEXT", "the message"}},
+       &command::route},
       {"token list", "Tokens, without their secrets", {}, &command::token_list},
   };
 }
@@ -58,6 +67,7 @@ std::vector<CommandSpec> changing_commands() {
        {{"id", Kind::kPositional, "ID", "its number"}, {"all", Kind::kFlag, "", "all there are"}},
        &command::dead_redrive},
       {"dead discard", "Give a dead letter up", {kId}, &command::dead_discard},
+      {"link", "Make a link that signs a browser in, once", {}, &command::link},
       {"token add",
        "Make a token for the HTTP API; it is shown this once",
        {{"name", Kind::kPositional, "NAME", "who or what it is for", true},

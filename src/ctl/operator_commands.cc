@@ -107,6 +107,19 @@ Task<int> status(Session* session, Values) {
   co_return show(*session, reply, &status_page);
 }
 
+Task<int> link(Session* session, Values) {
+  const Reply reply = co_await session->client.post(target("link"), {});
+  co_return say(*session, reply, text_of(reply.body, "url"));
+}
+
+Task<int> route(Session* session, Values values) {
+  if (!values.has("account")) values.add("account", "http");
+  if (values.has("group")) values.add("group", "true");
+  const std::string asked = query(values, {"account", "chat", "group", "person", "text"});
+  const Reply reply = co_await session->client.get(target("route" + asked));
+  co_return show(*session, reply, values.has("explain") ? &route_page : &route_line);
+}
+
 Task<int> metrics(Session* session, Values) {
   const Reply reply = co_await session->client.get(target("metrics"));
   if (!reply.ok()) co_return failed(*session, reply);

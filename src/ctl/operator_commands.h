@@ -9,6 +9,8 @@ namespace sluice::ctl::command {
 
 Task<int> chat_here(Session* session, Values values);
 Task<int> status(Session* session, Values values);
+Task<int> link(Session* session, Values values);
+Task<int> route(Session* session, Values values);
 Task<int> metrics(Session* session, Values values);
 Task<int> doctor(Session* session, Values values);
 Task<int> messages(Session* session, Values values);

@@ -174,6 +174,33 @@ std::string status_page(const json::value& status) {
   return page;
 }
 
+std::string route_line(const json::value& route) {
+  const std::string model = text_of(route, "model");
+  if (!flag_of(route, "let_in")) return "nobody: access or mention gates keep it out\n";
+  return safe_line(text_of(route, "agent")) +
+         (model.empty() ? "\n" : ", model " + safe_line(model) + "\n");
+}
+
+std::string route_page(const json::value& route) {
+  std::vector<std::vector<std::string>> rows;
+  for (const json::value& one : list_of(route, "routes")) {
+    rows.push_back({text_of(one, "route"),
+                    flag_of(one, "taken")     ? "taken"
+                    : flag_of(one, "matches") ? "would match too"
+                                              : "no",
+                    text_of(one, "why")});
+  }
+  std::string page;
+  if (!rows.empty()) page = table({"ROUTE", "MATCHES", "WHY"}, rows) + "\n";
+  add(page, "account's agent", safe_line(text_of(route, "account_agent")));
+  const std::string agent = text_of(route, "chosen_agent");
+  const std::string model = text_of(route, "chosen_model");
+  if (!agent.empty()) add(page, "chosen by /agent", safe_line(agent));
+  if (!model.empty()) add(page, "chosen by /model", safe_line(model));
+  add(page, "answers", route_line(route).substr(0, route_line(route).size() - 1));
+  return page;
+}
+
 std::string doctor_page(const json::value& doctor) {
   std::string page;
   for (const json::value& check : list_of(doctor, "checks")) {

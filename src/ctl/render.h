@@ -23,6 +23,8 @@ std::string took_text(std::int64_t ms);
 std::string size_text(std::int64_t bytes);
 
 std::string status_page(const boost::json::value& status);
+std::string route_line(const boost::json::value& route);
+std::string route_page(const boost::json::value& route);
 std::string doctor_page(const boost::json::value& doctor);
 std::string messages_page(const boost::json::value& found);
 std::string message_page(const boost::json::value& message);

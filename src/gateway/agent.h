@@ -29,6 +29,8 @@ struct AgentInfo {
   /// Lines of the conversation that it wants to see; the core's history_messages bounds them. 0: it
   /// looks at the new messages only, and nothing is read for it.
   std::uint32_t history_messages = UINT32_MAX;
+  /// The most tokens of these lines, as gateway/tokens.h estimates them; 0: only the core's bound.
+  std::uint32_t history_tokens = 0;
 };
 
 struct TurnRequest {
@@ -42,6 +44,8 @@ struct TurnRequest {
   ChatKind chat_kind = ChatKind::kDirect;
   std::string session;
   std::vector<std::string> projects;
+  /// The model that a route or the person chose; empty: the agent's own.
+  std::string model;
   /// What the turn answers, in order; more than one if the lane collects.
   std::vector<std::shared_ptr<const MessageRow>> messages;
   /// The conversation before it, oldest first; the same for every attempt (C12).

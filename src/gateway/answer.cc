@@ -53,7 +53,7 @@ void take(Answer& answer, const HistoryRow& line, const MessageEnd& end) {
 void look_for_question(Answer& answer, const Lines& lines, MessageId message) {
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
     if (line->kind == HistoryKind::kCommand) {
-      const std::optional<Command> command = parse_command(line->text);
+      const std::optional<CommandLine> command = parse_command(line->text);
       if (command == Command::kRetry || command == Command::kDrop) return;
     }
     if (line->kind == HistoryKind::kNotice && line->message == message && line->turn) {

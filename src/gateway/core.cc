@@ -1,6 +1,9 @@
 #include "gateway/core.h"
 
 #include <algorithm>
+#include <cstdlib>
+
+#include <fmt/core.h>
 
 namespace sluice {
 namespace {
@@ -25,6 +28,46 @@ std::shared_ptr<const MessageRow> BodyCache::take(MessageId id) {
   return row;
 }
 
+std::uint32_t Targets::number(const Target& target) {
+  const auto found = std::find(all_.begin(), all_.end(), target);
+  if (found != all_.end()) return static_cast<std::uint32_t>(found - all_.begin());
+  all_.push_back(target);
+  return static_cast<std::uint32_t>(all_.size() - 1);
+}
+
+std::pair<std::string, std::string> Core::choice_mark(LaneId lane, const Target& choice) {
+  const bool none = choice == Target{};
+  return {fmt::format("{}{}", kChoicePrefix, lane.value),
+          none ? std::string() : choice.agent + "\n" + choice.model};
+}
+
+void Core::set_choice(LaneId lane, const Target& choice) {
+  if (choice == Target{}) {
+    choices.erase(lane);
+  } else {
+    choices[lane] = choice;
+  }
+}
+
+bool Core::load_choice(const std::string& mark, const std::string& value) {
+  if (!mark.starts_with(kChoicePrefix)) return false;
+  const std::size_t line = value.find('\n');
+  if (line == std::string::npos) return false;
+  const LaneId lane{std::atoll(mark.c_str() + kChoicePrefix.size())};
+  choices[lane] = Target{value.substr(0, line), value.substr(line + 1)};
+  return true;
+}
+
+Target Core::choose_target(LaneId lane, const RouteSubject& subject) const {
+  Target target = routes.empty() ? Target{} : routes.choose(subject);
+  const auto chosen = choices.find(lane);
+  if (chosen == choices.end()) return target;
+  // A model is one of its agent: another agent's would not know it.
+  if (!chosen->second.agent.empty()) target = Target{chosen->second.agent, {}};
+  if (!chosen->second.model.empty()) target.model = chosen->second.model;
+  return target;
+}
+
 CoreCounters::CoreCounters(Metrics& m)
     : turns(m.counter("sluice_turns_total", "Turns that ended.")),
       turns_failed(m.counter("sluice_turns_failed_total", "Turns that ended with an error.")),
@@ -37,6 +80,8 @@ CoreCounters::CoreCounters(Metrics& m)
       refused_by_access(m.counter("sluice_refused_by_access_total",
                                   "Events that access or mention gates kept out.")),
       refused_overload(m.counter("sluice_refused_overload_total", "Bodies refused at a bound.")),
+      over_budget(m.counter("sluice_over_budget_total",
+                            "Turns that were refused because a person's budget was used up.")),
       parts_sent(m.counter("sluice_parts_sent_total", "Parts that platforms took.")),
       parts_dead(m.counter("sluice_parts_dead_total", "Parts that platforms refused for good.")),
       parts_possible_duplicate(m.counter("sluice_parts_possible_duplicate_total",

@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "gateway/agent.h"
+#include "gateway/budgets.h"
 #include "gateway/channel.h"
 #include "gateway/clock_guard.h"
 #include "gateway/conversations.h"
@@ -19,6 +20,7 @@
 #include "gateway/feed.h"
 #include "gateway/lane.h"
 #include "gateway/options.h"
+#include "gateway/routes.h"
 #include "gateway/store.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -72,6 +74,18 @@ class BodyCache {
       rows_;  // ids ascend: begin() is the oldest
 };
 
+/// Targets by a small number, since each waiting message keeps its own. As many as the
+/// configuration names, and what the store still holds of earlier ones.
+class Targets {
+ public:
+  Targets() : all_(1) {}
+  std::uint32_t number(const Target& target);
+  const Target& at(std::uint32_t number) const { return all_[number]; }
+
+ private:
+  std::vector<Target> all_;  // the first is the account's own agent
+};
+
 struct CoreCounters {
   explicit CoreCounters(Metrics& metrics);
   Counter& turns;
@@ -82,6 +96,7 @@ struct CoreCounters {
   Counter& expired;
   Counter& refused_by_access;
   Counter& refused_overload;
+  Counter& over_budget;
   Counter& parts_sent;
   Counter& parts_dead;
   Counter& parts_possible_duplicate;
@@ -124,6 +139,13 @@ struct Core {
   std::unique_ptr<ClockGuard> clock;
   std::map<std::string, std::unique_ptr<Account>, std::less<>> accounts;
   std::map<std::string, std::unique_ptr<RegisteredAgent>, std::less<>> agents;
+  Routes routes;
+  Targets targets;
+  /// What people chose by /agent and /model, until their next /new: at most kChoicesMax.
+  std::unordered_map<LaneId, Target> choices;
+  static constexpr std::size_t kChoicesMax = 100'000;
+  static constexpr std::string_view kChoicePrefix = "choice:";  // of their marks
+  Budgets budgets;
   Conversations conversations;
   FairSlots slots;
   Feeds feeds;
@@ -169,6 +191,15 @@ struct Core {
   std::int64_t held_ms(const Account& account);
   /// Age of a row without the time its account was held.
   milliseconds age(const Account& account, UnixMillis since, std::int64_t held_before_ms);
+
+  void set_choice(LaneId lane, const Target& choice);
+  /// The mark that keeps a choice; one without agent and model takes it away.
+  static std::pair<std::string, std::string> choice_mark(LaneId lane, const Target& choice);
+  /// Takes a choice back from its mark. False: it is no such mark.
+  bool load_choice(const std::string& mark, const std::string& value);
+  /// Who answers: the person's choice, else the first route that matches, else nobody in
+  /// particular.
+  Target choose_target(LaneId lane, const RouteSubject& subject) const;
 
   ConversationHead& head(const Lane& lane) { return conversations.at(lane.slot); }
   /// Appends a line to the lane's log within a transaction.

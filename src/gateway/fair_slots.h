@@ -30,6 +30,8 @@ class FairSlots {
    public:
     bool queued() const { return linked(); }
     bool holds_slot() const { return person_ != nullptr && !linked(); }
+    /// Whose limit it counts against; nullptr unless it is queued or holds a slot.
+    const Agent* agent() const { return agent_; }
 
    private:
     friend class FairSlots;

@@ -10,12 +10,14 @@
 #include "base/mutant.h"
 #include "base/utf8.h"
 #include "gateway/guarded.h"
+#include "gateway/message_json.h"
 
 namespace sluice {
 namespace {
 
 constexpr milliseconds kHousekeeping{1'000};
 constexpr int kQuestionsEvery = 60;
+constexpr std::size_t kMarksAtOnce = 1'000;  // removed in one transaction
 constexpr std::string_view kClockAccepted = "clock_accepted";
 
 constexpr std::array<std::string_view, 5> kAccountStates = {"active", "paused", "parked",
@@ -85,6 +87,31 @@ Gateway::Gateway(Parts parts, CoreOptions options)
 
 Gateway::~Gateway() { core_.tasks.cancel(); }
 
+std::uint32_t Gateway::target_of(std::string_view extra) {
+  if (extra.empty()) return 0;
+  MessageExtra parsed = parse_extra(extra);
+  return core_.targets.number({std::move(parsed.agent), std::move(parsed.model)});
+}
+
+RouteExplanation Gateway::explain_route(const InboundMessage& event, std::string_view account) {
+  RouteExplanation out;
+  const LaneId lane = lanes_.find(account, event.chat, event.thread);
+  const RouteSubject subject{account, event.chat, event.chat_kind, event.sender, event.text};
+  const auto found = core_.accounts.find(account);
+  out.account_registered = found != core_.accounts.end() && found->second->channel != nullptr;
+  if (out.account_registered) {
+    out.let_in = intake_.passes_gates(*found->second, event);
+    out.account_agent = found->second->channel->account().agent;
+  }
+  const auto chosen = core_.choices.find(lane);
+  if (lane && chosen != core_.choices.end()) out.chosen = chosen->second;
+  out.steps = core_.routes.explain(subject);
+  out.target = core_.choose_target(lane, subject);
+  if (out.target.agent.empty() || !core_.agents.contains(out.target.agent))
+    out.target.agent = out.account_agent;
+  return out;
+}
+
 void Gateway::recover(Recovered recovered) {
   core_.generation = recovered.generation;
   core_.last_id = recovered.next_id - 1;
@@ -92,6 +119,7 @@ void Gateway::recover(Recovered recovered) {
   for (const auto& [name, value] : recovered.marks) {
     if (name == kClockAccepted)
       newest.ms = std::max<std::int64_t>(newest.ms, std::atoll(value.c_str()));
+    if (!core_.load_choice(name, value)) core_.budgets.load(name, value);
   }
   core_.clock = std::make_unique<ClockGuard>(core_.loop, newest);
   core_.conversations.load(std::move(recovered.conversations));
@@ -118,6 +146,7 @@ void Gateway::recover(Recovered recovered) {
     waiting.committed = true;
     waiting.command = message.kind == MessageKind::kCommand;
     waiting.late = message.late;
+    waiting.target = target_of(message.extra);
     core_.count_pending(*lane->account, waiting.person, waiting.bytes, 1);
     const auto in_turn = in_turns.find(message.id);
     if (in_turn != in_turns.end()) {
@@ -431,8 +460,20 @@ Task<void> Gateway::housekeeping() {
     co_await sleep_for(core_.loop, kHousekeeping);
     look_at_disk();
     turns_.expire_parked();
+    if (n % kQuestionsEvery == 0) co_await forget_budgets();
     if (n % kQuestionsEvery == 0) turns_.expire_questions();
   }
+}
+
+Task<void> Gateway::forget_budgets() {
+  // Two days back: it is still today somewhere.
+  const std::int64_t day = local_day({}, core_.now()) - 2;
+  const std::vector<std::string> old = core_.budgets.forget_before(day, kMarksAtOnce);
+  if (old.empty()) co_return;
+  Transaction t;
+  for (const std::string& mark : old) t.changes.marks.emplace_back(mark, std::string());
+  const Result<Receipt> receipt = co_await core_.store.commit(std::move(t));
+  (void)receipt;  // what stays is read and forgotten at the next start
 }
 
 HistoryId Gateway::head(LaneId id) {
@@ -543,6 +584,7 @@ Task<Result<void>> Gateway::redrive(std::int64_t dead_id) {
     waiting.person = person_of(core_.hash_key, lane.account->row.name, message->sender);
     waiting.bytes = static_cast<std::uint32_t>(message->text.size()) & 0x3FFFFFF;
     waiting.committed = true;
+    waiting.target = target_of(message->extra);
     core_.count_pending(*lane.account, waiting.person, waiting.bytes, 1);
     lanes_.add(lane, waiting);
   } else if (receipt && !parts.empty()) {

@@ -68,6 +68,16 @@ struct GatewayStatus {
   static constexpr std::size_t kRunningMax = 100;
 };
 
+/// Where a message would go, and why.
+struct RouteExplanation {
+  bool account_registered = false;
+  bool let_in = false;  // past the access and mention gates
+  std::string account_agent;
+  Target chosen;  // by /agent and /model
+  std::vector<RouteStep> steps;
+  Target target;  // the outcome
+};
+
 class Gateway {
  public:
   struct Parts {
@@ -88,6 +98,11 @@ class Gateway {
 
   /// kConflict if the name is taken.
   Result<void> add_agent(std::unique_ptr<Agent> agent);
+
+  /// Which agents answer what from now on; messages that wait keep theirs. Agents that are not
+  /// registered are passed over in favour of the account's own.
+  void set_routes(Routes routes) { core_.routes = std::move(routes); }
+  RouteExplanation explain_route(const InboundMessage& event, std::string_view account);
 
   /// Starts the channel and lets its conversations go on. kConflict if the name is taken; what
   /// start() returns if it fails.
@@ -146,6 +161,8 @@ class Gateway {
  private:
   class Host;
   Task<void> housekeeping();
+  Task<void> forget_budgets();
+  std::uint32_t target_of(std::string_view extra);
   void look_at_disk();
   Task<void> hold_all();
   void resume_account(Account& account);

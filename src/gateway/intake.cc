@@ -6,6 +6,7 @@
 
 #include "base/mutant.h"
 #include "base/utf8.h"
+#include "gateway/intake_plan.h"
 #include "gateway/message_json.h"
 
 namespace sluice {
@@ -23,22 +24,6 @@ Error overloaded(std::string what) {
 }
 
 }  // namespace
-
-struct Intake::Plan {
-  Lane* lane = nullptr;  // null: refused by access
-  std::shared_ptr<MessageRow> row;
-  std::optional<Command> control;
-  Waiting waiting{};
-  bool queued = false;         // holds a place in the lane
-  bool started = false;        // its attempt rides along (C11)
-  MessageId target;            // what an edit or a withdrawal changes
-  std::vector<PartRow> parts;  // a control's answer
-  HistoryId before;            // the log's head before the control
-  HistoryId last;              // and its last line
-  bool withdraw = false;
-  TurnId decided;  // the interrupted turn that a /retry or /drop is about
-  TurnId stopped;  // the turn that a /stop is about
-};
 
 Key128 event_key(const HashKey& key, std::string_view account, const InboundMessage& event) {
   return KeyedHash(key)
@@ -78,7 +63,8 @@ Result<void> Intake::check(const Account& account, const InboundMessage& event) 
         {"event id", &event.event, true},
         {"revision", &event.revision, false},
         {"session", &event.session, false},
-        {"request_id", &event.request_id, false}}) {
+        {"request_id", &event.request_id, false},
+        {"time_zone", &event.time_zone, false}}) {
     const Result<void> ok = field(name, *value, required);
     if (!ok) return ok;
   }
@@ -123,7 +109,7 @@ Result<void> Intake::check_room(Account& account, const std::vector<InboundMessa
   const CoreOptions& o = core_.options;
   // What finds no place is what has to wait: a word to us or a deletion passes at every bound (C9).
   const auto waits = [](const InboundMessage& event) {
-    const std::optional<Command> command = parse_command(event.text);
+    const std::optional<CommandLine> command = parse_command(event.text);
     return event.kind != EventKind::kDelete && (!command || *command == Command::kNew);
   };
   std::uint64_t bytes = 0;
@@ -338,17 +324,23 @@ void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
   row->text = std::move(event.text);
   row->reply_to = std::move(event.reply_to);
   row->order = event.order.value_or(0);
-  row->extra = to_json(MessageExtra{std::move(event.session), std::move(event.projects),
-                                    std::move(event.attachments), std::move(event.request_id)});
   plan.row = row;
 
-  const std::optional<Command> command = parse_command(row->text);
-  if (command && *command != Command::kNew && !mutant(Mutant::kControlWaits)) {
+  const std::optional<CommandLine> command = parse_command(row->text);
+  if (command && command != Command::kNew && !mutant(Mutant::kControlWaits)) {
     transaction.events.push_back(std::move(keyed));
     plan_control(plan, *command, transaction);
     return;
   }
-  if (command == Command::kNew) row->kind = MessageKind::kCommand;
+  if (command == Command::kNew) {
+    row->kind = MessageKind::kCommand;
+    choose(plan, Target{}, keyed.then);  // what was chosen was for the session that ends here
+  }
+  const Target target = core_.choose_target(
+      lane.id, {account.row.name, lane.chat, lane.kind, row->sender, row->text});
+  row->extra = to_json(MessageExtra{std::move(event.session), std::move(event.projects),
+                                    std::move(event.attachments), std::move(event.request_id),
+                                    target.agent, target.model, std::move(event.time_zone)});
   const std::int64_t next = core_.head(lane).next_order;
   row->late = row->order != 0 && next != 0 && row->order < next;
   if (row->late) core_.counters.late.add();
@@ -358,10 +350,11 @@ void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
   plan.waiting.bytes = static_cast<std::uint32_t>(row->text.size()) & 0x3FFFFFF;
   plan.waiting.command = row->kind == MessageKind::kCommand;
   plan.waiting.late = row->late;
+  plan.waiting.target = core_.targets.number(target);
   // Where lane and slot are free the attempt rides in the transaction that accepts the message
   // (C11).
   const AccountOptions& options = account.channel->account();
-  const auto agent = core_.agents.find(options.agent);
+  const auto agent = core_.agents.find(lanes_.agent_of(lane, plan.waiting.target));
   const bool gap = row->order != 0 && next != 0 && row->order > next;
   // What may be too old goes the long way, where its age is looked at (C24).
   const UnixMillis since = row->sent_at.ms != 0 ? row->sent_at : row->accepted_at;
@@ -383,86 +376,6 @@ void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
   if (mutant(Mutant::kDedupeAfterTurn) || mutant(Mutant::kNoDedupe))
     keyed.key.low ^= static_cast<std::uint64_t>(row->id.value);
   transaction.events.push_back(std::move(keyed));
-}
-
-std::string Intake::control_answer(const Lane& lane, Command command) {
-  const bool running = lane.busy && lane.running != nullptr;
-  const bool asking = turns_.undecided(lane.id) != nullptr;
-  switch (command) {
-    case Command::kStop:
-      return running || lane.parked != nullptr || !lane.reopened.empty() ? "Stopping."
-                                                                         : "Nothing is running.";
-    case Command::kStatus: {
-      std::string text;
-      if (running) {
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(core_.loop.now() -
-                                                                              lane.running->since);
-        text = fmt::format("Working on an answer for {} s (attempt {}).", seconds.count(),
-                           lane.running->row.attempt);
-      } else if (lane.parked != nullptr) {
-        text = "Waiting for an answer from outside.";
-      } else if (!lane.reopened.empty()) {
-        text = "Will try again shortly.";
-      } else {
-        text = "Idle.";
-      }
-      if (!lane.waiting.empty()) text += fmt::format(" {} waiting.", lane.waiting.size());
-      if (!lane.out.empty()) text += fmt::format(" {} parts to deliver.", lane.out.size());
-      if (asking) text += " An interrupted request waits for /retry or /drop.";
-      return text;
-    }
-    case Command::kHelp:
-      return std::string(help_text());
-    case Command::kRetry:
-      return asking ? "Trying again." : "There is nothing to retry.";
-    case Command::kDrop:
-      return asking ? "Giving it up." : "There is nothing to drop.";
-    case Command::kNew:
-      break;
-  }
-  return {};
-}
-
-void Intake::plan_control(Plan& plan, Command command, Transaction& transaction) {
-  Lane& lane = *plan.lane;
-  plan.control = command;
-  KeyedEvent& keyed = transaction.events.back();
-  const MessageRow& row = *plan.row;
-  plan.before = core_.head(lane).head;
-  HistoryRow& asked = core_.add_history(keyed.then, lane, HistoryKind::kCommand, row.text);
-  asked.message = row.id;
-  asked.author = row.sender;
-  MessageEnd end;
-  end.id = row.id;
-  end.outcome = MessageOutcome::kHandled;
-  end.history = asked.id;
-  end.accepted_at = row.accepted_at;
-  end.started_at = end.ended_at = row.accepted_at;
-  keyed.handled = std::move(end);
-  const std::string text = control_answer(lane, command);
-  OpenTurn* open =
-      command == Command::kRetry || command == Command::kDrop ? turns_.undecided(lane.id) : nullptr;
-  if (open != nullptr) {
-    // On disk with its acknowledgement: a decision that only memory knew would die with the
-    // process.
-    plan.decided = open->row.id;
-    keyed.then.turns.push_back(turns_.begin_decision(
-        *open, command == Command::kRetry ? OpenTurn::Decision::kRun : OpenTurn::Decision::kDrop));
-  }
-  if (command == Command::kStop) {
-    if (std::optional<TurnRow> stopped = turns_.begin_stop(lane)) {
-      plan.stopped = stopped->id;
-      keyed.then.turns.push_back(std::move(*stopped));
-    }
-  }
-  HistoryRow& answer = core_.add_history(keyed.then, lane, HistoryKind::kAnswer, text);
-  answer.message = row.id;
-  plan.last = answer.id;
-  if (!lane.account->pull) {
-    keyed.then.parts.push_back(
-        outbox_.make(lane, {}, row.id, 0, PartKind::kAnswer, text, row.reply_to));
-    plan.parts = keyed.then.parts;
-  }
 }
 
 /// What each edit or deletion is about; 0 where it is not known.
@@ -578,6 +491,7 @@ void Intake::after_commit(Plan& plan, const Receipt::Event& verdict) {
     if (options != nullptr && options->mode == LaneMode::kInterrupt)
       turns_.stop(lane, StopReason::kNewer);
   }
+  if (!is_new) take_back_choice(plan);
   if (plan.decided && !is_new) turns_.take_back_decision(lane.id, plan.decided);
   if (plan.stopped && !is_new) turns_.take_back_stop(lane, plan.stopped);
   if (plan.control && is_new) {
@@ -608,6 +522,7 @@ void Intake::after_failure(Plan& plan) {
   if (plan.target) {
     if (Waiting* target = lanes_.find(lane, plan.target)) target->editing = false;
   }
+  take_back_choice(plan);
   if (plan.decided) turns_.take_back_decision(lane.id, plan.decided);
   if (plan.stopped) turns_.take_back_stop(lane, plan.stopped);
   if (plan.control) core_.rewind(lane, plan.before);

@@ -27,6 +27,8 @@ class Intake {
                         std::optional<std::string> cursor);
 
   std::size_t in_flight() const { return in_flight_; }
+  /// Whether access and mention gates let it in (C8). The account has a channel.
+  bool passes_gates(const Account& account, const InboundMessage& event) const;
 
  private:
   struct Plan;  // one event on its way through a body's transaction
@@ -38,11 +40,14 @@ class Intake {
   Result<void> check(const Account& account, const InboundMessage& event) const;
   Result<void> check_open(Account& account, const std::vector<InboundMessage>& events);
   Result<void> check_room(Account& account, const std::vector<InboundMessage>& events);
-  bool passes_gates(const Account& account, const InboundMessage& event) const;
 
   void plan_message(Plan& plan, Account& account, InboundMessage event, Transaction& transaction,
                     bool alone);
-  void plan_control(Plan& plan, Command command, Transaction& transaction);
+  void plan_control(Plan& plan, const CommandLine& line, Transaction& transaction);
+  /// Changes what the conversation's people have chosen, in memory now and on disk with changes.
+  void choose(Plan& plan, const Target& choice, Changes& changes);
+  void take_back_choice(const Plan& plan);
+  std::string answer_choice(Plan& plan, const CommandLine& line, Changes& changes);
   Task<std::vector<MessageId>> find_targets(Account* account,
                                             const std::vector<InboundMessage>* events);
   void plan_change(Plan& plan, Account& account, InboundMessage event, MessageId about,

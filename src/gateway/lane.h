@@ -30,6 +30,7 @@ struct Waiting {
   std::uint32_t command : 1;
   std::uint32_t late : 1;
   std::uint32_t editing : 1;  // an edit or a withdrawal of it is being committed
+  std::uint32_t target = 0;   // who answers it: Core::targets; 0: the account's own agent
 };
 static_assert(sizeof(Waiting) <= 32);
 
@@ -64,7 +65,10 @@ struct RunningTurn {
   StopReason why = StopReason::kNone;
   MonoTime since;
   std::string request_id;
-  std::string session;  // as the agent and the person know it, also when the turn fails
+  std::string session;     // as the agent and the person know it, also when the turn fails
+  HistoryId new_session;   // not 0: with this turn a session begins, after that line
+  bool budgeted = false;   // counted by Core::budgets
+  bool summarise = false;  // the conversation is longer than what its agent saw
   bool agent_active = false;
   bool on_disk = false;   // its row is, or has been handed to the store
   bool stopping = false;  // the acceptance of a /stop for it is being committed
@@ -112,6 +116,7 @@ class Lane : public FairSlots::Claimant, public Timer {
   std::deque<OutPart> out;
   bool delivering = false;
   bool expiry_told = false;  // one notice a lane (C24)
+  bool summarising = false;  // one summary at a time
 
   bool idle() const {
     return waiting.empty() && !busy && reopened.empty() && out.empty() && !delivering &&

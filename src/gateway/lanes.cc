@@ -170,6 +170,8 @@ std::vector<Waiting> Lanes::take(Lane& lane) {
   while (!lane.waiting.empty() && taken.size() < most) {
     const Waiting& front = lane.waiting.front();
     if (!front.committed || front.editing || (front.command && !taken.empty())) break;
+    // One turn has one agent.
+    if (!taken.empty() && front.target != taken.front().target) break;
     // What came in between may still be on its way: it must not find that its place has passed.
     if (!taken.empty() && before_a_gap(lane, front) &&
         core_.loop.now() - lane.last_arrival < core_.options.reorder_window) {
@@ -215,10 +217,21 @@ bool Lanes::wants_slot(Lane& lane) {
   return !wait_for_gap(lane) && (front.command || !wait_for_quiet(lane));
 }
 
-void Lanes::enqueue(Lane& lane, std::uint64_t person, std::string_view agent) {
+std::string_view Lanes::agent_of(const Lane& lane, std::uint32_t target) const {
+  const std::string& routed = core_.targets.at(target).agent;
+  if (!routed.empty() && core_.agents.contains(routed)) return routed;
+  const Channel* channel = lane.account->channel.get();
+  return channel == nullptr ? std::string_view() : std::string_view(channel->account().agent);
+}
+
+FairSlots::Agent& Lanes::limits_of(std::string_view agent) {
   const auto found = core_.agents.find(agent);
-  FairSlots::Agent& limits = found == core_.agents.end() ? no_agent_ : found->second->slots;
-  core_.slots.enqueue(lane, lane.account->row.name, person, limits);
+  return found == core_.agents.end() ? no_agent_ : found->second->slots;
+}
+
+FairSlots::Agent& Lanes::limits_of(const Lane& lane) {
+  return limits_of(lane.reopened.empty() ? agent_of(lane, lane.waiting.front().target)
+                                         : std::string_view(lane.reopened.front().row.agent));
 }
 
 void Lanes::pump(Lane& lane) {
@@ -229,14 +242,14 @@ void Lanes::pump(Lane& lane) {
   if (!lane.reopened.empty()) {
     const OpenTurn& open = lane.reopened.front();
     if (open.suspect) core_.suspect_running = lane.id;
-    enqueue(lane, open.taken.empty() ? 0 : open.taken.front().person, open.row.agent);
+    core_.slots.enqueue(lane, lane.account->row.name,
+                        open.taken.empty() ? 0 : open.taken.front().person, limits_of(lane));
   } else if (lane.waiting.front().command) {
     lane.busy = true;
     run_command_(lane);
     return;
   } else {
-    const Channel* channel = lane.account->channel.get();
-    enqueue(lane, lane.waiting.front().person, channel == nullptr ? "" : channel->account().agent);
+    core_.slots.enqueue(lane, lane.account->row.name, lane.waiting.front().person, limits_of(lane));
   }
   grant_slots();
 }
@@ -251,7 +264,8 @@ void Lanes::grant_slots() {
         lane.reopened.empty() && (lane.waiting.empty() || lane.waiting.front().command);
     const bool suspect = !lane.reopened.empty() && lane.reopened.front().suspect &&
                          core_.suspect_running != lane.id && !mutant(Mutant::kSuspectsTogether);
-    if (gone || suspect) {
+    // Another message, for another agent, may be the next one now.
+    if (gone || suspect || &limits_of(lane) != lane.agent()) {
       core_.slots.release(lane);
       pump(lane);
       continue;

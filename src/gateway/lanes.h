@@ -35,6 +35,9 @@ class Lanes {
 
   /// Whether a message that arrives now could start at once (its attempt then rides with it, C11).
   bool can_start_at_once(const Lane& lane) const;
+  /// Who answers: what a waiting message was routed to, if that agent is still there, else the
+  /// account's own; empty while its channel is away.
+  std::string_view agent_of(const Lane& lane, std::uint32_t target) const;
   /// Moves the messages of the next turn out of the queue.
   std::vector<Waiting> take(Lane& lane);
   Waiting take(Lane& lane, MessageId id);
@@ -57,7 +60,9 @@ class Lanes {
   bool wait_for_quiet(Lane& lane);
   bool too_far_ahead(const Lane& lane) const;
   bool wants_slot(Lane& lane);
-  void enqueue(Lane& lane, std::uint64_t person, std::string_view agent);
+  /// The limits of the agent that the lane's next turn is for.
+  FairSlots::Agent& limits_of(const Lane& lane);
+  FairSlots::Agent& limits_of(std::string_view agent);
   void evict_if_idle(Lane& lane);
 
   Core& core_;

@@ -44,6 +44,7 @@ struct InboundMessage {
   std::string session;                   // the caller's session id, handed to the agent
   std::vector<std::string> projects;     // the caller's project ids, handed to the agent
   std::string request_id;                // the caller's; made from the message id if empty
+  std::string time_zone;                 // the person's, by its IANA name; empty: not told
 };
 
 /// What an agent tells about how it worked, beside the text: the one typed extension, absent in

@@ -25,10 +25,16 @@ std::string to_json(const MessageExtra& extra) {
   const auto list = [&](std::string_view name, const std::vector<std::string>& values) {
     if (!values.empty()) o[name] = boost::json::array(values.begin(), values.end());
   };
-  if (!extra.session.empty()) o["session"] = extra.session;
   list("projects", extra.projects);
   list("attachments", extra.attachments);
-  if (!extra.request_id.empty()) o["request_id"] = extra.request_id;
+  const auto set = [&](std::string_view name, const std::string& value) {
+    if (!value.empty()) o[name] = value;
+  };
+  set("session", extra.session);
+  set("request_id", extra.request_id);
+  set("agent", extra.agent);
+  set("model", extra.model);
+  set("time_zone", extra.time_zone);
   return o.empty() ? std::string() : boost::json::serialize(o);
 }
 
@@ -52,6 +58,9 @@ MessageExtra parse_extra(std::string_view json) {
   };
   extra.session = text("session");
   extra.request_id = text("request_id");
+  extra.agent = text("agent");
+  extra.model = text("model");
+  extra.time_zone = text("time_zone");
   list("projects", extra.projects);
   list("attachments", extra.attachments);
   return extra;

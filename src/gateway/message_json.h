@@ -19,6 +19,9 @@ struct MessageExtra {
   std::vector<std::string> projects;
   std::vector<std::string> attachments;
   std::string request_id;
+  std::string agent;  // who answers, if it is not the account's own agent
+  std::string model;
+  std::string time_zone;
 };
 std::string to_json(const MessageExtra& extra);
 MessageExtra parse_extra(std::string_view json);

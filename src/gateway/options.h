@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gateway/message.h"
+#include "gateway/sessions.h"
 
 namespace sluice {
 
@@ -32,6 +33,7 @@ struct CoreOptions {
   std::uint32_t reply_bytes_max = 1 << 20;  // an agent that writes more is cut off and told of
   std::uint32_t history_messages = 40;      // what a turn sees of its conversation
   std::uint32_t history_bytes = 256 << 10;
+  std::uint32_t history_tokens = 0;  // estimated (gateway/tokens.h); 0: no bound of this kind
 
   // Lanes.
   milliseconds reorder_window{300};
@@ -78,6 +80,12 @@ struct AccountOptions {
   std::string agent;                       // the name of the agent that answers
   std::vector<std::string> allow = {"*"};  // senders; "*" is everybody (C8)
   bool groups_need_mention = true;
+  std::vector<std::string> choose_agents;  // what people may choose by /agent; none: they may not
+  std::vector<std::string> choose_models;  // and by /model
+  SessionRules session;
+  std::string summary_agent;         // tells what no longer fits an agent's window in fewer words
+  std::uint32_t turns_per_day = 0;   // of one person; 0: no bound
+  std::uint64_t tokens_per_day = 0;  // of one person, in and out together; 0: no bound
 };
 
 }  // namespace sluice

@@ -16,6 +16,8 @@ std::string_view to_string(HistoryKind kind) {
       return "command";
     case HistoryKind::kAnswer:
       return "answer";
+    case HistoryKind::kSummary:
+      return "summary";
   }
   return "";
 }

@@ -124,6 +124,7 @@ enum class HistoryKind : std::uint8_t {
   kNotice,   // ours
   kCommand,  // of a person, to us: agents don't see it
   kAnswer,   // to a command
+  kSummary,  // stands for lines before it when an agent looks back; people don't see it
 };
 
 /// One line of a conversation's log: append-only, in the order of the conversation.
@@ -365,6 +366,7 @@ struct Recovered {
     std::uint32_t bytes = 0;
     MessageKind kind = MessageKind::kTurn;
     bool late = false;
+    std::string extra;  // MessageRow::extra
   };
   struct Part {
     PartId id;

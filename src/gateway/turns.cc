@@ -23,12 +23,11 @@ std::string TurnRequest::text() const {
   return all;
 }
 
-TurnRow Turns::new_turn(Lane& lane) {
+TurnRow Turns::new_turn(Lane& lane, std::uint32_t target) {
   TurnRow row;
   row.id = TurnId{core_.next_id()};
   row.lane = lane.id;
-  row.agent =
-      lane.account->channel == nullptr ? std::string() : lane.account->channel->account().agent;
+  row.agent = lanes_.agent_of(lane, target);
   row.started_at = core_.now();
   row.history_from = lane.committed_head;
   row.history_after = core_.head(lane).session_start;
@@ -38,7 +37,9 @@ TurnRow Turns::new_turn(Lane& lane) {
 std::string Turns::session_of(const Lane& lane, const Messages& messages) const {
   std::string given = parse_extra(messages.back()->extra).session;
   if (!given.empty()) return given;
-  return fmt::format("{}-{}", lane.id.value, core_.conversations.at(lane.slot).session_start.value);
+  const HistoryId begun = lane.running->new_session;
+  const HistoryId start = begun ? begun : core_.conversations.at(lane.slot).session_start;
+  return fmt::format("{}-{}", lane.id.value, start.value);
 }
 
 void Turns::name_turn(Lane& lane, const Messages& messages) {
@@ -53,7 +54,7 @@ TurnRow Turns::prepare(Lane& lane, const Waiting& message) {
   lane.busy = true;
   lane.running = std::make_unique<RunningTurn>(core_.loop);
   RunningTurn& running = *lane.running;
-  running.row = new_turn(lane);
+  running.row = new_turn(lane, message.target);
   running.row.messages = {message.id};
   running.since = core_.loop.now();
   return running.row;
@@ -110,7 +111,7 @@ void Turns::start(Lane& lane) {
     core_.counters.turns_retried.add();
   } else {
     running.taken = lanes_.take(lane);
-    running.row = new_turn(lane);
+    running.row = new_turn(lane, running.taken.empty() ? 0 : running.taken.front().target);
     for (const Waiting& w : running.taken) running.row.messages.push_back(w.id);
   }
   core_.tasks.spawn("turn", run(&lane, {}, false));
@@ -222,6 +223,31 @@ Task<Turns::Messages> Turns::load(Lane* lane) {
   }
 }
 
+std::optional<Turns::Ending> Turns::over_budget(Lane& lane, const Messages& messages) {
+  RunningTurn& running = *lane.running;
+  const Channel* channel = lane.account->channel.get();
+  // What this process has counted already is another attempt of the same turn.
+  if (channel == nullptr || (running.row.attempt > 1 && !running.suspect)) return std::nullopt;
+  const AccountOptions& options = channel->account();
+  if (!Budgets::bounds(options)) return std::nullopt;
+  const std::uint64_t person =
+      person_of(core_.hash_key, lane.account->row.name, messages.front()->sender);
+  const auto gone =
+      core_.budgets.begin_turn(options, person, local_day(options.session.time_zone, core_.now()));
+  running.budgeted = !gone;
+  if (!gone) return std::nullopt;
+  core_.counters.over_budget.add();
+  Ending ending;
+  ending.outcome = MessageOutcome::kFailed;
+  ending.reason = fmt::format("the person's budget of {} for today is used up", *gone);
+  ending.notice = channel->formatter().notice(fmt::format("Today's limit of {} is reached.", *gone),
+                                              "Please come back tomorrow.");
+  ending.meta.emplace();
+  ending.meta->error = "budget";
+  ending.meta->session = running.session;
+  return ending;
+}
+
 Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
   if (messages.empty()) messages = co_await load(lane);
   if (messages.empty()) {  // withdrawn or dropped by an operator meanwhile
@@ -245,6 +271,11 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
     });
   }
   name_turn(*lane, messages);
+  if (std::optional<Ending> refused = over_budget(*lane, messages)) {
+    release(*lane);
+    co_await finish(lane, std::move(messages), std::move(*refused));
+    co_return;
+  }
   core_.feeds.begin_attempt(lane->id, running.row.id, running.row.attempt);
   core_.feeds.phase(lane->id, FeedPhase{running.row.id, messages.front()->id, TurnPhase::kRunning});
   std::optional<Error> failure;
@@ -259,6 +290,7 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
   }
   co_await conclude(lane, std::move(messages), std::move(ending), std::move(failure));
 }
+
 void Turns::start_command(Lane& lane) { core_.tasks.spawn("command", run_command(&lane)); }
 
 Task<void> Turns::run_command(Lane* lane) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/core.h"
+#include "gateway/history_window.h"
 #include "gateway/lanes.h"
 #include "gateway/outbox.h"
 
@@ -70,9 +71,10 @@ class Turns {
     std::string reason;  // for operators
     std::optional<ResponseMeta> meta;
     std::optional<milliseconds> parked_for;  // it has not come out yet
+    AgentUsage usage;
   };
 
-  TurnRow new_turn(Lane& lane);
+  TurnRow new_turn(Lane& lane, std::uint32_t target);
   std::string session_of(const Lane& lane, const Messages& messages) const;
   /// What the running turn is called outside.
   void name_turn(Lane& lane, const Messages& messages);
@@ -82,7 +84,17 @@ class Turns {
   Task<Messages> load(Lane* lane);
   Task<Result<Messages>> try_load(Lane* lane);
   Task<bool> drop_expired(Lane* lane, Messages* messages);
-  Task<Result<std::vector<HistoryRow>>> load_history(Lane* lane, std::size_t wanted);
+  Task<Result<HistoryWindow>> load_history(Lane* lane, const AgentInfo* agent,
+                                           const MessageRow* newest);
+  /// What is used up of the person's budget, if the turn must not run for that; else it counts.
+  std::optional<Ending> over_budget(Lane& lane, const Messages& messages);
+  /// What the turn cost its person, for its last transaction.
+  std::optional<std::pair<std::string, std::string>> used_up(const Lane& lane,
+                                                             const Messages& messages,
+                                                             const Ending& ending);
+  /// Tells older lines in fewer words, by the account's agent for that.
+  Task<void> summarise(Lane* lane);
+  Task<void> summarise_with(Lane* lane, RegisteredAgent* agent, std::vector<HistoryRow> lines);
   Task<Ending> call_agent(Lane* lane, Messages messages, std::optional<Error>* failure);
   static void cut_off(Ending& ending);
   /// Fills ending with what the agent said; its error if that is no answer.

@@ -7,6 +7,7 @@
 #include "base/mutant.h"
 #include "base/utf8.h"
 #include "gateway/guarded.h"
+#include "gateway/history_window.h"
 #include "gateway/message_json.h"
 #include "gateway/turns.h"
 
@@ -63,29 +64,6 @@ Task<Result<AgentReply>> guarded_call(Agent* agent, TurnRequest request, DeltaSi
   return guarded("the agent", call(agent, std::move(request), sink));
 }
 
-/// The newest lines that were said, oldest first. Agents don't see what the gateway remarked; its
-/// lines are walked over, up to as many again and some more.
-Result<std::vector<HistoryRow>> said_before(StoreReader& reader, HistoryId from, HistoryId after,
-                                            std::size_t most, std::size_t bytes) {
-  std::vector<HistoryRow> said;  // newest first
-  std::size_t rows = most * 2 + 50;
-  for (HistoryId at = from; at > after && said.size() < most && rows > 0 && bytes > 0;) {
-    const std::size_t ask = std::min(rows, most - said.size());
-    auto lines = reader.history(at, after, ask, bytes);
-    if (!lines) return lines.error();
-    for (auto line = lines->rbegin(); line != lines->rend(); ++line) {
-      bytes -= std::min(bytes, line->text.size());
-      at = line->prev;
-      if (line->kind == HistoryKind::kPerson || line->kind == HistoryKind::kAgent)
-        said.push_back(std::move(*line));
-    }
-    if (lines->size() < ask) break;
-    rows -= ask;
-  }
-  std::reverse(said.begin(), said.end());
-  return said;
-}
-
 /// For Mutant::kTwoTurnsInALane: a call beside the running one.
 class DeafSink : public DeltaSink {
   void delta(std::string_view) override {}
@@ -99,16 +77,27 @@ Task<void> second_call(Agent* agent, TurnRequest request) {
 
 }  // namespace
 
-Task<Result<std::vector<HistoryRow>>> Turns::load_history(Lane* lane, std::size_t wanted) {
+Task<Result<HistoryWindow>> Turns::load_history(Lane* lane, const AgentInfo* agent,
+                                                const MessageRow* newest) {
   const HistoryId from = lane->running->row.history_from;
   const HistoryId after = lane->running->row.history_after;
-  const std::size_t most = std::min<std::size_t>(wanted, core_.options.history_messages);
-  if (most == 0 || from.value == 0 || from <= after) co_return std::vector<HistoryRow>();
-  const std::size_t bytes = core_.options.history_bytes;
-  using Rows = std::vector<HistoryRow>;
-  co_return co_await core_.store.read<Rows>([from, after, most, bytes](StoreReader& reader) {
-    return said_before(reader, from, after, most, bytes);
-  });
+  const CoreOptions& o = core_.options;
+  HistoryBounds bounds;
+  bounds.messages = std::min<std::size_t>(agent->history_messages, o.history_messages);
+  bounds.bytes = o.history_bytes;
+  bounds.tokens = std::min(agent->history_tokens == 0 ? SIZE_MAX : agent->history_tokens,
+                           o.history_tokens == 0 ? SIZE_MAX : std::size_t{o.history_tokens});
+  if (bounds.tokens == SIZE_MAX) bounds.tokens = 0;
+  const Channel* channel = lane->account->channel.get();
+  const SessionRules rules = channel == nullptr ? SessionRules{} : channel->account().session;
+  const bool nothing = bounds.messages == 0 && !rules.any();
+  if (nothing || from.value == 0 || from <= after) co_return HistoryWindow{};
+  const std::string zone = rules.daily.empty() ? "" : parse_extra(newest->extra).time_zone;
+  const UnixMillis now = newest->accepted_at;
+  co_return co_await core_.store.read<HistoryWindow>(
+      [from, after, bounds, rules, zone, now](StoreReader& reader) {
+        return read_window(reader, from, after, bounds, rules, zone, now);
+      });
 }
 
 Turns::Ending Turns::stopped(const Lane& lane) const {
@@ -145,6 +134,7 @@ std::optional<Error> Turns::take_reply(Lane& lane, AgentReply reply, Ending& end
   }
   if (!is_utf8(reply.text))
     return Error(ErrorKind::kBadResponse, "the agent's answer is not UTF-8", ErrorSource::kPeer);
+  ending.usage = reply.usage;
   ending.text = std::move(reply.text);
   ending.meta = std::move(reply.meta);
   if (ending.meta && ending.meta->session.empty()) ending.meta->session = lane.running->session;
@@ -172,16 +162,25 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
   request.chat = lane->chat;
   request.thread = lane->thread;
   request.chat_kind = lane->kind;
-  request.session = running.session;
-  request.projects = parse_extra(messages.back()->extra).projects;
+  MessageExtra extra = parse_extra(messages.back()->extra);
+  request.projects = std::move(extra.projects);
+  // An agent that took another's place does not know its models.
+  if (extra.agent.empty() || extra.agent == running.row.agent)
+    request.model = std::move(extra.model);
   request.messages = messages;
-  Result<std::vector<HistoryRow>> history =
-      co_await load_history(lane, agent.info().history_messages);
+  Result<HistoryWindow> history =
+      co_await load_history(lane, &agent.info(), messages.front().get());
   if (!history) {
     *failure = history.error();
     co_return ending;
   }
-  request.history = std::move(*history);
+  if (history->new_session) {
+    running.new_session = running.row.history_from;
+    running.session = session_of(*lane, messages);
+  }
+  running.summarise = history->more;
+  request.session = running.session;
+  request.history = std::move(history->lines);
   BoundedSink sink(core_, *lane, running);
   if (mutant(Mutant::kTwoTurnsInALane)) core_.tasks.spawn("second", second_call(&agent, request));
   const milliseconds limit = std::min(core_.options.turn_timeout, agent.info().timeout);

@@ -225,14 +225,28 @@ Transaction Turns::build_end(Lane& lane, const TurnRow& turn, const Messages& me
   return t;
 }
 
+std::optional<std::pair<std::string, std::string>> Turns::used_up(const Lane& lane,
+                                                                  const Messages& messages,
+                                                                  const Ending& ending) {
+  const Channel* channel = lane.account->channel.get();
+  if (channel == nullptr || !lane.running->budgeted) return std::nullopt;
+  const AccountOptions& options = channel->account();
+  return core_.budgets.end_turn(
+      options, person_of(core_.hash_key, lane.account->row.name, messages.front()->sender),
+      local_day(options.session.time_zone, core_.now()), ending.usage);
+}
+
 Task<void> Turns::finish(Lane* lane, Messages messages, Ending ending) {
   RunningTurn& running = *lane->running;
   running.ending = true;
   std::vector<PartRow> parts;
   const Messages* all = &messages;
   const Ending* how = &ending;
-  const auto build = [this, lane, &running, all, how, &parts] {
+  const auto used = used_up(*lane, messages, ending);
+  const auto build = [this, lane, &running, all, how, &used, &parts] {
     Transaction t = build_end(*lane, running.row, *all, *how, may_claim_now(*lane));
+    if (running.new_session) t.changes.sessions.emplace_back(lane->id, running.new_session);
+    if (used) t.changes.marks.push_back(*used);
     parts = t.changes.parts;
     if (mutant(Mutant::kPartsAfterTurn)) t.changes.parts.clear();
     return t;
@@ -270,6 +284,12 @@ Task<void> Turns::finish(Lane* lane, Messages messages, Ending ending) {
        {"seed", ending.meta ? std::string_view(ending.meta->seed) : std::string_view()},
        {"duration_ms", took.count()},
        {"bytes", ending.text.size()}});
+  if (running.new_session) core_.head(*lane).session_start = running.new_session;
+  if (running.summarise && !lane->summarising) {
+    lane->summarising = true;
+    ++lane->users;
+    core_.tasks.spawn("summarise", summarise(lane));
+  }
   core_.feeds.end_turn(lane->id);
   core_.feeds.grew(lane->id, lane->committed_head);
   core_.feeds.phase(lane->id, FeedPhase{running.row.id, messages.front()->id, TurnPhase::kEnded});

@@ -34,12 +34,14 @@ Task<void> Turns::park(Lane* lane, Messages messages, milliseconds longest) {
                                  {"attempt", row.attempt},
                                  {"longest_ms", longest.count()}});
   if (!mutant(Mutant::kParkInMemory)) {
-    co_await core_.commit_surely(nullptr, [&row] {
+    co_await core_.commit_surely(nullptr, [&row, &running] {
       Transaction t;
       t.changes.turns.push_back(row);
+      if (running.new_session) t.changes.sessions.emplace_back(row.lane, running.new_session);
       return t;
     });
   }
+  if (running.new_session) core_.head(*lane).session_start = running.new_session;
   OpenTurn open;
   open.row = row;
   open.taken = std::move(running.taken);

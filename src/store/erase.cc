@@ -46,6 +46,10 @@ Result<EraseReport> erase_rows(sqlite::Database& db, const std::string& account,
   const std::string in_direct = " WHERE ?1=?1 AND ?2=?2 AND " + std::string(kDirect);
   const std::pair<std::string, std::int64_t*> steps[] = {
       {std::string(kCollectLanes), &report.conversations},
+      // What an agent told of them in other words, in groups too.
+      {"UPDATE history SET text='', meta='' WHERE kind=5 AND " + std::string(kOfAccount) +
+           " AND lane IN (SELECT lane FROM history WHERE author=?2)",
+       &report.history},
       {"UPDATE history SET text='', meta='', author='' WHERE (author=?2 AND " +
            std::string(kOfAccount) + ") OR " + std::string(kDirect),
        &report.history},

@@ -32,7 +32,7 @@ struct PendingSender {
 
 Result<void> read_messages(sqlite::Database& db, Recovered& out,
                            std::unordered_multimap<LaneId, PendingSender>& senders) {
-  return each(db, "SELECT id, lane, kind, place, late, sender, text FROM messages ORDER BY id",
+  return each(db, "SELECT id, lane, kind, place, late, sender, text, extra FROM messages ORDER BY id",
               [&](const sqlite::Statement& s) {
                 Recovered::Message message;
                 message.id = s.id<MessageId>(0);
@@ -42,7 +42,8 @@ Result<void> read_messages(sqlite::Database& db, Recovered& out,
                 message.late = s.boolean(4);
                 message.bytes = static_cast<std::uint32_t>(s.view(6).size());
                 senders.emplace(message.lane, PendingSender{out.messages.size(), s.text(5)});
-                out.messages.push_back(message);
+                message.extra = s.text(7);
+                out.messages.push_back(std::move(message));
               });
 }
 

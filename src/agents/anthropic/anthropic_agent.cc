@@ -59,7 +59,8 @@ net::HttpHeaders AnthropicProtocol::headers() const {
   return all;
 }
 
-std::string AnthropicProtocol::body(const std::vector<Speech>& conversation) const {
+std::string AnthropicProtocol::body(const std::vector<Speech>& conversation,
+                                    const std::string& model) const {
   json::array messages;
   for (const Speech& speech : conversation) {
     json::object o;
@@ -68,7 +69,7 @@ std::string AnthropicProtocol::body(const std::vector<Speech>& conversation) con
     messages.push_back(std::move(o));
   }
   json::object o;
-  o["model"] = options_.model;
+  o["model"] = model.empty() ? options_.model : model;
   o["messages"] = std::move(messages);
   o["stream"] = true;
   if (!options_.system.empty()) o["system"] = options_.system;

@@ -29,7 +29,8 @@ class AnthropicProtocol : public ModelProtocol {
   explicit AnthropicProtocol(AnthropicOptions options) : options_(std::move(options)) {}
   std::string_view path() const override { return "/v1/messages"; }
   net::HttpHeaders headers() const override;
-  std::string body(const std::vector<Speech>& conversation) const override;
+  std::string body(const std::vector<Speech>& conversation,
+                   const std::string& model) const override;
   /// 5 MiB, counted as base64 (docs.anthropic.com/en/docs/build-with-claude/vision, 2026-11).
   std::size_t picture_bytes_max() const override { return (5 << 20) / 4 * 3; }
   std::unique_ptr<StreamDecoder> decoder() const override;

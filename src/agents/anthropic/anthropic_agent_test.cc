@@ -43,9 +43,16 @@ class AnthropicAgentTest : public ModelTest {
     make([with](ModelSurroundings around) { return make_anthropic_agent("m", with, around); });
   }
   static json::object body(const AnthropicOptions& with, const TurnRequest& request = turn()) {
-    return json::parse(AnthropicProtocol(with).body(conversation_of(request))).as_object();
+    return json::parse(AnthropicProtocol(with).body(conversation_of(request), request.model))
+        .as_object();
   }
 };
+
+TEST_F(AnthropicAgentTest, AsksTheModelThatWasChosenForTheTurn) {
+  TurnRequest chosen = turn();
+  chosen.model = "another";
+  EXPECT_EQ(body(options(), chosen).at("model"), "another");
+}
 
 TEST_F(AnthropicAgentTest, StreamsAMessage) {
   Model model(streamed(kBegin + ending("end_turn")));
@@ -175,7 +182,7 @@ TEST_F(AnthropicAgentTest, SendsImagesAsBlocksBeforeTheText) {
   const std::vector<Speech> all = {{true, "look", {{"a", false, "image/png", "QUJD"}}},
                                    {false, "nice"},
                                    {true, "", {{"b", false, "image/webp", "REVG"}}}};
-  EXPECT_EQ(json::parse(AnthropicProtocol(options()).body(all)).at("messages"), json::parse(R"([
+  EXPECT_EQ(json::parse(AnthropicProtocol(options()).body(all, "")).at("messages"), json::parse(R"([
     {"role":"user","content":[
       {"type":"image","source":{"type":"base64","media_type":"image/png","data":"QUJD"}},
       {"type":"text","text":"look"}]},

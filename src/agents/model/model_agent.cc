@@ -57,6 +57,7 @@ Result<std::unique_ptr<ModelAgent>> ModelAgent::make(std::string name, std::stri
   info.kind = std::move(kind);
   info.on_interrupt = options.on_interrupt;
   info.max_turns = options.max_turns;
+  info.history_tokens = options.history_tokens;
   info.timeout = options.timeout + kTimeoutSlack;
   return std::unique_ptr<ModelAgent>(new ModelAgent(std::move(info), std::move(options),
                                                     std::move(*url), std::move(protocol), around));
@@ -99,18 +100,18 @@ net::HttpClientRequest ModelAgent::request_with(std::string body) const {
   return post;
 }
 
-Task<Result<std::string>> ModelAgent::body_of(std::vector<Speech> conversation) {
+Task<Result<std::string>> ModelAgent::body_of(std::vector<Speech> conversation, std::string model) {
   if (!any_picture(conversation, [](const Picture&) { return true; })) {
-    co_return protocol_->body(conversation);
+    co_return protocol_->body(conversation, model);
   }
   const PictureLimits limits{std::min(protocol_->picture_bytes_max(), kPicturesBytes),
                              kPicturesBytes};
   // Megabytes of JSON are not for the shard either.
   co_return co_await library_->on_disk<std::string>(
-      [protocol = protocol_, limits,
+      [protocol = protocol_, limits, model,
        all = std::move(conversation)](const media::Folder& folder) mutable -> Result<std::string> {
         load_pictures(folder, limits, all);
-        return protocol->body(all);
+        return protocol->body(all, model);
       });
 }
 
@@ -141,6 +142,7 @@ Task<Result<AgentReply>> ModelAgent::ask(Call* call, std::vector<Speech> convers
     co_return Error(error.kind(), info_.kind + ": " + error.context(), error.source(), retry);
   }
   AgentReply reply;
+  reply.usage = {stream.usage.prompt, stream.usage.completion};
   reply.text = std::move(stream.text);
   if (const std::string notice = notice_of(stream); !notice.empty()) {
     const std::string more = reply.text.empty() ? notice : "\n\n" + notice;
@@ -151,7 +153,7 @@ Task<Result<AgentReply>> ModelAgent::ask(Call* call, std::vector<Speech> convers
 }
 
 Task<Result<void>> ModelAgent::converse(Call* call, std::vector<Speech> conversation) {
-  Result<std::string> body = co_await body_of(std::move(conversation));
+  Result<std::string> body = co_await body_of(std::move(conversation), call->turn.model);
   if (!body) co_return body.error();
   auto opened = co_await client_.open_stream(request_with(std::move(*body)));
   if (!opened) co_return lost_answer(opened.error());

@@ -74,7 +74,7 @@ class ModelAgent : public Agent {
 
   StreamLimits stream_limits() const;
   net::HttpClientRequest request_with(std::string body) const;
-  Task<Result<std::string>> body_of(std::vector<Speech> conversation);
+  Task<Result<std::string>> body_of(std::vector<Speech> conversation, std::string model);
   Task<Result<AgentReply>> ask(Call* call, std::vector<Speech> conversation);
   Task<Result<void>> converse(Call* call, std::vector<Speech> conversation);
   Task<Error> refused(Call* call, net::HttpStream* answer);

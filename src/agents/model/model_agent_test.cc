@@ -35,7 +35,7 @@ class PlainProtocol : public ModelProtocol {
  public:
   std::string_view path() const override { return "/ask"; }
   net::HttpHeaders headers() const override { return {{"X-Key", "k"}}; }
-  std::string body(const std::vector<Speech>& conversation) const override {
+  std::string body(const std::vector<Speech>& conversation, const std::string&) const override {
     std::string all;
     for (const Speech& speech : conversation) {
       for (const Picture& p : speech.pictures) all += "<" + p.type + " " + p.base64 + ">";

@@ -53,7 +53,9 @@ inline HistoryRow line(HistoryKind kind, std::string text) {
 }
 /// The JSON in which a message's extra and a line's meta name images.
 inline std::string attached(const std::vector<std::string>& ids) {
-  return to_json(MessageExtra{.session = {}, .projects = {}, .attachments = ids, .request_id = {}});
+  MessageExtra extra;
+  extra.attachments = ids;
+  return to_json(extra);
 }
 inline std::shared_ptr<MessageRow> message_with(std::string text,
                                                 const std::vector<std::string>& ids) {

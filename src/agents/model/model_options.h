@@ -36,6 +36,7 @@ struct ModelOptions {
   std::uint32_t max_turns = 16;
   bool images = true;
   std::uint32_t images_max = 8;  // of one call
+  std::uint32_t history_tokens = 0;
 };
 
 /// A base URL and the path of an API below it. kInvalidArgument: not an http or https URL, or one
@@ -88,6 +89,10 @@ void declare_model(config::Section<T>& s) {
       "on_interrupt", static_cast<OnInterrupt T::*>(&T::on_interrupt),
       {{"ask", OnInterrupt::kAsk}, {"rerun", OnInterrupt::kRerun}, {"fail", OnInterrupt::kFail}},
       "What happens to a turn that a crash interrupted.");
+  s.integer("history_tokens", static_cast<Number>(&T::history_tokens),
+            "The most tokens of the conversation before the message, as estimated (see "
+            "core.history_tokens); 0: only the bounds of [core].")
+      .between(0, 100'000'000);
   s.integer("max_turns", static_cast<Number>(&T::max_turns), "Turns at once.").between(1, 10'000);
   s.flag("images", static_cast<bool T::*>(&T::images),
          "Whether the model is shown the images that people send; if not, it is told that there "

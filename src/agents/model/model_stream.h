@@ -68,7 +68,9 @@ class ModelProtocol {
   virtual std::string_view path() const = 0;     // below the base URL
   virtual net::HttpHeaders headers() const = 0;  // the key among them
   /// Its pictures have been loaded. Any thread.
-  virtual std::string body(const std::vector<Speech>& conversation) const = 0;
+  /// model: the one that was chosen for this turn; empty: the configured one.
+  virtual std::string body(const std::vector<Speech>& conversation,
+                           const std::string& model) const = 0;
   /// The largest image that the API takes, in bytes.
   virtual std::size_t picture_bytes_max() const { return std::numeric_limits<std::size_t>::max(); }
   virtual std::unique_ptr<StreamDecoder> decoder() const = 0;

@@ -63,7 +63,8 @@ net::HttpHeaders OpenAiProtocol::headers() const {
   return all;
 }
 
-std::string OpenAiProtocol::body(const std::vector<Speech>& conversation) const {
+std::string OpenAiProtocol::body(const std::vector<Speech>& conversation,
+                                 const std::string& model) const {
   json::array messages;
   if (!options_.system.empty()) {
     messages.push_back(message("system", json::string(options_.system)));
@@ -72,7 +73,7 @@ std::string OpenAiProtocol::body(const std::vector<Speech>& conversation) const 
     messages.push_back(message(speech.person ? "user" : "assistant", content_of(speech)));
   }
   json::object o;
-  o["model"] = options_.model;
+  o["model"] = model.empty() ? options_.model : model;
   o["messages"] = std::move(messages);
   o["stream"] = true;
   if (options_.stream_usage) o["stream_options"] = json::object{{"include_usage", true}};

@@ -29,7 +29,8 @@ class OpenAiProtocol : public ModelProtocol {
   explicit OpenAiProtocol(OpenAiOptions options) : options_(std::move(options)) {}
   std::string_view path() const override { return "/chat/completions"; }
   net::HttpHeaders headers() const override;
-  std::string body(const std::vector<Speech>& conversation) const override;
+  std::string body(const std::vector<Speech>& conversation,
+                   const std::string& model) const override;
   std::unique_ptr<StreamDecoder> decoder() const override;
 
  private:

@@ -36,9 +36,16 @@ class OpenAiAgentTest : public ModelTest {
     make([with](ModelSurroundings around) { return make_openai_agent("m", with, around); });
   }
   static json::object body(const OpenAiOptions& with, const TurnRequest& request = turn()) {
-    return json::parse(OpenAiProtocol(with).body(conversation_of(request))).as_object();
+    return json::parse(OpenAiProtocol(with).body(conversation_of(request), request.model))
+        .as_object();
   }
 };
+
+TEST_F(OpenAiAgentTest, AsksTheModelThatWasChosenForTheTurn) {
+  TurnRequest chosen = turn();
+  chosen.model = "another";
+  EXPECT_EQ(body(options(), chosen).at("model"), "another");
+}
 
 TEST_F(OpenAiAgentTest, StreamsACompletion) {
   Model model(streamed(kAnswer));
@@ -172,7 +179,7 @@ TEST_F(OpenAiAgentTest, SendsImagesAsPartsBeforeTheText) {
   const std::vector<Speech> all = {{true, "look", {{"a", false, "image/png", "QUJD"}}},
                                    {false, "nice"},
                                    {true, "", {{"b", false, "image/jpeg", "REVG"}}}};
-  EXPECT_EQ(json::parse(OpenAiProtocol(options()).body(all)).at("messages"), json::parse(R"([
+  EXPECT_EQ(json::parse(OpenAiProtocol(options()).body(all, "")).at("messages"), json::parse(R"([
     {"role":"user","content":[
       {"type":"image_url","image_url":{"url":"data:image/png;base64,QUJD"}},
       {"type":"text","text":"look"}]},

@@ -106,7 +106,8 @@ ClientCommand add_client_command(CLI::App& root, const ctl::CommandSpec& spec, G
     const bool positional = arg.kind == Kind::kPositional;
     const std::string name(positional ? std::string(arg.value) : "--" + std::string(arg.name));
     CLI::Option* option = out.app->add_option(name, *value, help);
-    option->expected(1)->required(arg.required);
+    // What follows an option of one value is another argument.
+    option->expected(1)->allow_extra_args(false)->required(arg.required);
     if (!positional) option->type_name(std::string(arg.value));
     if (arg.kind == Kind::kMany) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }

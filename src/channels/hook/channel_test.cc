@@ -258,14 +258,12 @@ TEST(HookOptionsTest, CanBeWrittenInTheConfiguration) {
   config::example::FakeSecrets secrets;
   const config::Loaded loaded =
       config::load(schema,
-                   "[channels.desk]\nkind = \"hook\"\nagent = \"echo\"\nmode = \"collect\"\n"
+                   "[channels.desk]\nkind = \"hook\"\n"
                    "callback = \"http://10.0.0.1/cb\"\ncallback_allow = [\"10.0.0.0/8\"]\n"
                    "idempotency_window = \"24h\"\ntimeout = \"5s\"\npart_bytes_max = \"4KiB\"\n",
                    "test.toml", secrets);
   ASSERT_TRUE(loaded.config) << loaded.to_string();
   const auto& o = loaded.config->instances("channels").front().get<HookOptions>();
-  EXPECT_EQ(o.agent, "echo");
-  EXPECT_EQ(o.mode, LaneMode::kCollect);
   EXPECT_EQ(o.idempotency_window, std::chrono::hours(24));
   EXPECT_EQ(o.part_bytes_max, 4096u);
   const config::Loaded wrong =

@@ -23,16 +23,6 @@ void declare(config::Section<HookOptions>& s) {
   using O = HookOptions;
   using std::chrono::hours;
   using std::chrono::milliseconds;
-  s.text("agent", &O::agent, "The agent that answers, by its name under [agents].");
-  s.choice<LaneMode>("mode", &O::mode,
-                     {{"followup", LaneMode::kFollowup},
-                      {"collect", LaneMode::kCollect},
-                      {"interrupt", LaneMode::kInterrupt}},
-                     "What messages do that come while a turn of their conversation runs: wait for "
-                     "their own turns, become one turn together, or stop it.");
-  s.list("allow", &O::allow, "Which senders are let in; \"*\" is everybody.");
-  s.flag("groups_need_mention", &O::groups_need_mention,
-         "Whether a message of a group is ignored unless it says \"mentioned\": true.");
   s.secret(
       "token", &O::token,
       "What callers send as Authorization: Bearer. Without it or receive_secret nothing can be "

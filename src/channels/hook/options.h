@@ -12,7 +12,7 @@
 
 namespace sluice::hook {
 
-/// The account's own options (agent, mode, allow, groups_need_mention) and what its two directions
+/// What its two directions
 /// need.
 struct HookOptions : AccountOptions {
   // In.

@@ -25,6 +25,7 @@ enum Field : std::size_t {
   kReplaces,
   kRevision,
   kAttachments,
+  kTimeZone,
 };
 constexpr auto kFields = std::to_array<net::JsonField>({
     {"id", Type::kName},
@@ -38,6 +39,7 @@ constexpr auto kFields = std::to_array<net::JsonField>({
     {"replaces", Type::kName},
     {"revision", Type::kName},
     {"attachments", Type::kNames, kMaxAttachments},
+    {"time_zone", Type::kName},
 });
 constexpr net::JsonShape kShape{"a message", kFields, kMaxEvents};
 
@@ -63,6 +65,7 @@ Result<InboundMessage> event_of(net::JsonObject& object) {
   event.projects = object.names(kProjects);
   event.attachments = object.names(kAttachments);
   event.request_id = object.text(kRequestId);
+  event.time_zone = object.text(kTimeZone);
   return event;
 }
 

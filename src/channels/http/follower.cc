@@ -150,7 +150,7 @@ Task<bool> Follower::send_log(HistoryId head) {
     std::vector<StreamEvent> events;
     events.reserve(lines->size());
     for (const HistoryRow& line : *lines) {
-      events.push_back(line_event(line, html_));
+      if (line.kind != HistoryKind::kSummary) events.push_back(line_event(line, html_));
       forget_preview_of(line);
     }
     sent_ = lines->back().id;

@@ -8,7 +8,7 @@
 
 namespace sluice::http {
 
-/// The account's own options (agent, mode, allow) and the bounds of its face.
+/// The bounds of its face, besides what every account has.
 struct HttpChannelOptions : AccountOptions {
   std::uint64_t body_max = 1 << 20;        // bytes of one request's body: 413
   std::uint32_t streams_max = 8'000;       // readers of events at once: 503
@@ -17,14 +17,6 @@ struct HttpChannelOptions : AccountOptions {
 
 inline void declare(config::Section<HttpChannelOptions>& s) {
   using O = HttpChannelOptions;
-  s.text("agent", &O::agent, "The agent that answers, by its name under [agents].");
-  s.choice<LaneMode>("mode", &O::mode,
-                     {{"followup", LaneMode::kFollowup},
-                      {"collect", LaneMode::kCollect},
-                      {"interrupt", LaneMode::kInterrupt}},
-                     "What messages do that come while a turn of their conversation runs: wait for "
-                     "their own turns, become one turn together, or stop it.");
-  s.list("allow", &O::allow, "Who may write: names of people, \"*\" is everybody with a token.");
   s.size("body_max", &O::body_max, "The largest body of a request.").between(4 << 10, 64 << 20);
   s.integer("streams_max", &O::streams_max, "How many readers may follow conversations at once.")
       .between(1, 1'000'000);

@@ -22,21 +22,14 @@ config::Loaded load(std::string_view text) {
 
 TEST(HttpOptionsTest, AreReadFromTheirTable) {
   const config::Loaded loaded = load(
-      "[channels.http]\nagent = \"helper\"\nmode = \"interrupt\"\nallow = [\"alice\"]\n"
+      "[channels.http]\n"
       "body_max = \"64KiB\"\n");
   ASSERT_TRUE(loaded.config) << loaded.to_string();
   for (const config::Instance& channel : loaded.config->instances("channels")) {
     if (channel.name != "http") continue;
     const auto& options = channel.get<HttpChannelOptions>();
-    EXPECT_EQ(options.agent, "helper");
-    EXPECT_EQ(options.mode, LaneMode::kInterrupt);
-    EXPECT_EQ(options.allow, std::vector<std::string>{"alice"});
     EXPECT_EQ(options.body_max, 64u << 10);
   }
-}
-
-TEST(HttpOptionsTest, AnUnknownModeIsTold) {
-  EXPECT_FALSE(load("[channels.http]\nmode = \"steer\"\n").config);
 }
 
 }  // namespace

@@ -149,7 +149,8 @@ std::string line_json(const HistoryRow& line, bool html) {
 std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool more, bool html) {
   std::string out = fmt::format("{{\"conversation\":{},\"lines\":[", lane.value);
   for (const HistoryRow& line : lines) {
-    if (&line != &lines.front()) out += ',';
+    if (line.kind == HistoryKind::kSummary) continue;  // for agents only
+    if (out.back() != '[') out += ',';
     out += line_json(line, html);
   }
   out += "],\"before\":";

@@ -11,7 +11,7 @@
 
 namespace sluice::openai {
 
-/// The account's own options (agent, mode, allow) and the bounds of its face.
+/// The bounds of its face, besides what every account has.
 struct OpenAiFaceOptions : AccountOptions {
   std::vector<std::string> models;                    // further names beside the agent's own
   std::uint64_t body_max = 1 << 20;                   // bytes of one request's body: 413
@@ -23,18 +23,10 @@ struct OpenAiFaceOptions : AccountOptions {
 inline void declare(config::Section<OpenAiFaceOptions>& s) {
   using O = OpenAiFaceOptions;
   using std::chrono::milliseconds;
-  s.text("agent", &O::agent, "The agent that answers, by its name under [agents].");
   s.list("models", &O::models,
          "Names of models that clients may ask for, beside the agent's own name: for programs "
          "whose model can't be set. All of them are this account's agent.")
       .length(0, 100);
-  s.choice<LaneMode>("mode", &O::mode,
-                     {{"followup", LaneMode::kFollowup},
-                      {"collect", LaneMode::kCollect},
-                      {"interrupt", LaneMode::kInterrupt}},
-                     "What messages do that come while a turn of their conversation runs: wait for "
-                     "their own turns, become one turn together, or stop it.");
-  s.list("allow", &O::allow, "Who may write: names of people, \"*\" is everybody with a token.");
   s.size("body_max", &O::body_max, "The largest body of a request.").between(4 << 10, 64 << 20);
   s.duration("answer_timeout", &O::answer_timeout,
              "How long a request that is not streamed waits for its answer.")

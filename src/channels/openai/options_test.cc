@@ -19,11 +19,10 @@ config::Loaded load(std::string_view text) {
 
 TEST(OpenAiFaceOptionsTest, AreReadFromTheirTable) {
   const config::Loaded loaded = load(
-      "[channels.shop]\nkind = \"openai\"\nagent = \"helper\"\nmodels = [\"gpt-4o\"]\n"
+      "[channels.shop]\nkind = \"openai\"\nmodels = [\"gpt-4o\"]\n"
       "answer_timeout = \"30s\"\nrequests_per_person = 7\n");
   ASSERT_TRUE(loaded.config) << loaded.to_string();
   const auto& options = loaded.config->instances("channels").front().get<OpenAiFaceOptions>();
-  EXPECT_EQ(options.agent, "helper");
   EXPECT_EQ(options.models, std::vector<std::string>{"gpt-4o"});
   EXPECT_EQ(options.answer_timeout, std::chrono::seconds(30));
   EXPECT_EQ(options.requests_per_person, 7u);
