@@ -22,6 +22,16 @@ constexpr double kSettled = 3;  // seconds
 
 std::string chat(std::size_t n) { return fmt::format("page-{}", n); }
 
+/// Until all is answered, and the start is over.
+void rest_until_idle(int pid) {
+  rest(kStartIsOver);
+  for (double used = 1; used > 0.01;) {
+    const double before = proc_cpu_seconds(pid);
+    rest(0.25);
+    used = proc_cpu_seconds(pid) - before;
+  }
+}
+
 /// A message in each conversation, answered: a page is opened on something.
 void fill(const DaemonProcess& daemon, std::size_t chats, double seconds) {
   const std::string authorization = daemon.authorization();
@@ -60,12 +70,15 @@ double kib_for_each(int pid, std::uint16_t port, std::size_t count, const std::s
 
 void idle_pages(const Scale& scale, std::vector<Row>& rows) {
   const std::size_t pages = scale.count(10'000, 100);
+  // They are all one person's here.
+  const std::string config = "[core]\npending_per_person = 100000\n" + DaemonProcess::kEcho +
+                             "streams_max = 20000\nstreams_per_person = 20000\n";
   std::vector<double> ours, bare;
   for (int round = 0; round < scale.rounds(3); ++round) {
     const TempDir directory(scale.directory);
-    const DaemonProcess daemon(scale.programs + "/sluice", directory.path());
+    const DaemonProcess daemon(scale.programs + "/sluice", directory.path(), config);
     fill(daemon, pages, scale.seconds(1));
-    rest(kStartIsOver);
+    rest_until_idle(daemon.pid());
     ours.push_back(
         kib_for_each(daemon.pid(), daemon.port(), pages, daemon.authorization(), [](std::size_t i) {
           return "/v1/conversations/" + chat(i) + "/socket?html=1&after=latest";
