@@ -1,6 +1,7 @@
 #include "mock_model.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <queue>
 #include <string>
@@ -131,7 +132,11 @@ class MockModel {
     stream.every = static_cast<double>(number_behind(request, "every=")) / 1e6;
     stream.in.erase(0, end);
     stream.serial = ++serial_;
-    if (send(fd, kHead)) send_delta({wall_seconds(), fd, stream.serial});
+    if (!send(fd, kHead)) return;
+    // Models are not in step with each other: each stream's second delta comes somewhere in the
+    // first interval.
+    const double part = std::fmod(static_cast<double>(stream.serial) * 0.618, 1);
+    send_delta({wall_seconds() - part * stream.every, fd, stream.serial});
   }
   bool send(int fd, std::string_view bytes) {
     // Readers of a benchmark keep up; one that does not is gone.
