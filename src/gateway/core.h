@@ -171,7 +171,7 @@ struct Core {
     MonoTime until;  // a timeout: no jump of the clock moves it (C29)
   };
   std::unordered_map<TurnId, Parked> parked;
-  Event parked_changed;  // one more is parked
+  Event parked_changed;  // one more is parked, or will not be: its turn ends
   /// Lanes that have a suspect to run, the one with the fewest attempts first; they run one at a
   /// time (C14).
   std::deque<LaneId> suspects;

@@ -196,6 +196,7 @@ void Turns::leave(Lane& lane) {
   }
   release(lane);
   lane.running.reset();
+  core_.parked_changed.pulse();
   lane.busy = false;
   if (suspect) lanes_.suspect_done(id);
   core_.pump(lane);

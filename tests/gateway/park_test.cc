@@ -97,6 +97,16 @@ TEST_F(ParkTest, AnswerThatComesBeforeTheCallHasEndedIsTakenOnceItIsParked) {
   EXPECT_THAT(bot().taken(), ElementsAre("quick"));
 }
 
+TEST_F(ParkTest, AnswerThatComesTooEarlyHearsAtOnceThatTheTurnHasEnded) {
+  agent_does([](const TurnRequest&) { return Act::slow(seconds(2)); });
+  start();
+  say("c", "park");
+  const auto early = begin(gateway().answer_parked(turn(), 1, reply("quick")));
+  advance(seconds(3));
+  ASSERT_TRUE(*early);
+  EXPECT_EQ((**early).error().kind(), ErrorKind::kNotFound);
+}
+
 TEST_F(ParkTest, LaneWaitsForItsParkedTurnAndOthersDoNot) {
   start();
   say("c", "park");
