@@ -20,9 +20,7 @@ enum class Command : unsigned char {
 struct CommandLine {
   Command command;
   std::string_view argument;  // of kAgent and kModel; empty: what is there to choose?
-  friend bool operator==(const CommandLine& line, Command other) {
-    return line.command == other;
-  }
+  friend bool operator==(const CommandLine& line, Command other) { return line.command == other; }
 };
 
 /// Recognises "/stop", "/stop@botname" and so on, alone in the text but for an argument where the

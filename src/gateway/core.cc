@@ -187,6 +187,7 @@ void Core::storage_has_failed(const Error& error) {
   // A store that has been closed refuses everything: that is an end, not a failure.
   if (storage_failed || error.kind() == ErrorKind::kUnavailable) return;
   storage_failed = true;
+  in_flight.changed().pulse();  // nobody waits for what can never end
   log.error("storage_failed", {{"error", error.to_string()}});
   if (on_storage_failed) on_storage_failed(error);
 }

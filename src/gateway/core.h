@@ -22,6 +22,7 @@
 #include "gateway/options.h"
 #include "gateway/routes.h"
 #include "gateway/store.h"
+#include "lifecycle/in_flight.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "runtime/task_group.h"
@@ -111,7 +112,8 @@ struct CoreCounters {
 };
 
 struct Core {
-  Core(Loop& l, Store& s, Logger& lg, Metrics& m, const CoreOptions& o, const HashKey& key)
+  Core(Loop& l, Store& s, Logger& lg, Metrics& m, const CoreOptions& o, const HashKey& key,
+       lifecycle::InFlight* with_others)
       : loop(l),
         store(s),
         log(lg),
@@ -123,6 +125,8 @@ struct Core {
         slots(options),
         feeds(l, o.feed_events_max),
         bodies(o.inbox_capacity),
+        own_in_flight(l),
+        in_flight(with_others != nullptr ? *with_others : own_in_flight),
         parked_changed(l),
         tasks(l) {}
 
@@ -155,6 +159,9 @@ struct Core {
   std::unordered_set<std::uint64_t> being_erased;
   std::uint64_t pending_count = 0;
   std::uint64_t pending_bytes = 0;
+
+  lifecycle::InFlight own_in_flight;  // where nobody shares one
+  lifecycle::InFlight& in_flight;     // turns and appends that a stop waits for
 
   bool intake_closed = false;   // stopping: nothing new is accepted
   bool draining = false;        // stopping: no new turn starts
@@ -201,6 +208,10 @@ struct Core {
   /// particular.
   Target choose_target(LaneId lane, const RouteSubject& subject) const;
 
+  std::unique_ptr<RunningTurn> begin_turn(const Lane& lane) {
+    return std::make_unique<RunningTurn>(loop,
+                                         in_flight.hold(lifecycle::Work::kTurn, {}, lane.id.value));
+  }
   ConversationHead& head(const Lane& lane) { return conversations.at(lane.slot); }
   /// Appends a line to the lane's log within a transaction.
   HistoryRow& add_history(Changes& changes, Lane& lane, HistoryKind kind, std::string text);

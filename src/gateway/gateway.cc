@@ -9,8 +9,8 @@
 
 #include "base/mutant.h"
 #include "base/utf8.h"
-#include "gateway/guarded.h"
 #include "gateway/message_json.h"
+#include "runtime/guarded.h"
 
 namespace sluice {
 namespace {
@@ -72,7 +72,8 @@ class Gateway::Host : public ChannelHost {
 };
 
 Gateway::Gateway(Parts parts, CoreOptions options)
-    : core_(parts.loop, parts.store, parts.log, parts.metrics, options, parts.hash_key),
+    : core_(parts.loop, parts.store, parts.log, parts.metrics, options, parts.hash_key,
+            parts.in_flight),
       free_disk_bytes_(std::move(parts.free_disk_bytes)),
       outbox_(core_),
       lanes_(
@@ -432,26 +433,44 @@ void Gateway::signal_shutdown() { shutdown_.set(); }
 
 Task<void> Gateway::run() { co_await shutdown_.wait(); }
 
-Task<std::size_t> Gateway::stop(MonoTime deadline) {
+void Gateway::close_intake() {
   core_.intake_closed = true;
   core_.draining = true;
   shutdown_.set();
-  // A turn gives its slot back before its end is on disk, and only then is its reply sent.
-  const auto turns = [this] {
-    std::size_t n = 0;
-    lanes_.for_each([&n](const Lane& lane) { n += lane.running != nullptr ? 1 : 0; });
-    return n;
+}
+
+void Gateway::park_intake(bool parked) {
+  if (!core_.draining) core_.intake_closed = parked;
+}
+
+Task<std::size_t> Gateway::finish_turns(MonoTime deadline) {
+  using lifecycle::Work;
+  // A turn gives its slot back before its end is on disk; its guard is held until then.
+  lifecycle::InFlight& all = core_.in_flight;
+  bool in_time = true;
+  while (all.count(Work::kAppend) + all.count(Work::kTurn) > 0) {
+    if (!in_time || core_.storage_failed) break;
+    in_time = co_await all.changed().wait_until(deadline);
+  }
+  co_return all.count(Work::kTurn);
+}
+
+Task<void> Gateway::stop_channels() {
+  struct Stop {
+    static Task<void> one(Gateway* gateway, std::string name) {
+      const Result<void> ok = co_await gateway->unregister(std::move(name));
+      (void)ok;  // it never fails
+    }
   };
-  // What a channel has received is appended; then turns and sends end by themselves.
-  while (intake_.in_flight() > 0 || core_.slots.running() > 0 || turns() > 0) {
-    if (core_.loop.now() >= deadline || core_.storage_failed) break;
-    co_await sleep_for(core_.loop, milliseconds(5));
-  }
-  const std::size_t left = turns();
-  for (const std::string& name : channel_names()) {
-    const Result<void> ok = co_await unregister(name);
-    (void)ok;  // it never fails
-  }
+  TaskGroup stops(core_.loop);
+  for (const std::string& name : channel_names()) stops.spawn("stop", Stop::one(this, name));
+  co_await stops.join(MonoTime::max());
+}
+
+Task<std::size_t> Gateway::stop(MonoTime deadline) {
+  close_intake();
+  const std::size_t left = co_await finish_turns(deadline);
+  co_await stop_channels();
   co_return left;
 }
 

@@ -88,6 +88,8 @@ class Gateway {
     HashKey hash_key{};
     std::function<std::uint64_t()> free_disk_bytes;       // may be empty: never low
     std::function<void(const Error&)> on_storage_failed;  // the process has to end (C28)
+    /// Where the guards of turns and appends are kept; outlives the gateway. Null: its own.
+    lifecycle::InFlight* in_flight = nullptr;
   };
   Gateway(Parts parts, CoreOptions options);
   ~Gateway();
@@ -130,9 +132,20 @@ class Gateway {
   bool is_shutdown() const { return shutdown_.is_set(); }
   /// Runs until signal_shutdown(). The last channel gone does not end it.
   Task<void> run();
-  /// Closes intake, lets running turns and sends end, and stops the channels. Returns how many
-  /// turns had to be left to the next start.
+  /// Nothing is accepted and no turn is started any more: what it is for is the end of the process.
+  void close_intake();
+  /// What a channel has received is appended, and running turns end, or the deadline passes.
+  /// Returns how many turns are left to the next start.
+  Task<std::size_t> finish_turns(MonoTime deadline);
+  /// All channels at once, each within channel_stop_timeout.
+  Task<void> stop_channels();
+  /// The three in their order.
   Task<std::size_t> stop(MonoTime deadline);
+  /// Ends every task of the gateway where it is, as a crash would; the next start goes on from the
+  /// disk. Not from inside one of them.
+  void cut_off() { core_.tasks.cancel(); }
+  /// Nothing new is accepted while it is parked; what was accepted goes on.
+  void park_intake(bool parked);
 
   // For operators.
   GatewayStatus status();

@@ -179,6 +179,7 @@ Task<Intake::Verdicts> Intake::accept(Account* account, std::vector<InboundMessa
 Task<void> Intake::run(Account* account, std::vector<InboundMessage> events,
                        std::optional<std::string> cursor,
                        std::shared_ptr<Completion<Verdicts>> done) {
+  const lifecycle::Guard guard = core_.in_flight.hold(lifecycle::Work::kAppend);
   Verdicts verdicts = co_await append(account, std::move(events), std::move(cursor));
   done->set(std::move(verdicts));
 }

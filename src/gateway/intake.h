@@ -26,7 +26,6 @@ class Intake {
   Task<Verdicts> accept(Account* account, std::vector<InboundMessage> events,
                         std::optional<std::string> cursor);
 
-  std::size_t in_flight() const { return in_flight_; }
   /// Whether access and mention gates let it in (C8). The account has a channel.
   bool passes_gates(const Account& account, const InboundMessage& event) const;
 

@@ -14,6 +14,7 @@
 #include "gateway/conversations.h"
 #include "gateway/fair_slots.h"
 #include "gateway/store.h"
+#include "lifecycle/in_flight.h"
 #include "runtime/wait.h"
 
 namespace sluice {
@@ -57,7 +58,7 @@ struct OpenTurn {
 };
 
 struct RunningTurn {
-  explicit RunningTurn(Loop& loop) : stop(loop) {}
+  RunningTurn(Loop& loop, lifecycle::Guard under_way) : stop(loop), guard(std::move(under_way)) {}
   TurnRow row;
   std::vector<Waiting> taken;
   bool suspect = false;
@@ -74,6 +75,7 @@ struct RunningTurn {
   bool stopping = false;  // the acceptance of a /stop for it is being committed
   bool ending = false;    // its end is being committed
   bool answered = false;  // it was parked, and what it waited for has come
+  lifecycle::Guard guard;
 };
 
 class Lane : public FairSlots::Claimant, public Timer {

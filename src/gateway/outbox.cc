@@ -5,8 +5,8 @@
 #include <fmt/core.h>
 
 #include "base/mutant.h"
-#include "gateway/guarded.h"
 #include "gateway/settle.h"
+#include "runtime/guarded.h"
 
 namespace sluice {
 namespace {

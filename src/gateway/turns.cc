@@ -47,12 +47,13 @@ void Turns::name_turn(Lane& lane, const Messages& messages) {
   running.request_id = parse_extra(messages.front()->extra).request_id;
   if (running.request_id.empty())
     running.request_id = fmt::format("{}", messages.front()->id.value);
+  running.guard.set_request_id(running.request_id);
   running.session = session_of(lane, messages);
 }
 
 TurnRow Turns::prepare(Lane& lane, const Waiting& message) {
   lane.busy = true;
-  lane.running = std::make_unique<RunningTurn>(core_.loop);
+  lane.running = core_.begin_turn(lane);
   RunningTurn& running = *lane.running;
   running.row = new_turn(lane, message.target);
   running.row.messages = {message.id};
@@ -75,7 +76,7 @@ void Turns::run_accepted(Lane& lane, std::shared_ptr<const MessageRow> message) 
 }
 
 void Turns::start(Lane& lane) {
-  lane.running = std::make_unique<RunningTurn>(core_.loop);
+  lane.running = core_.begin_turn(lane);
   RunningTurn& running = *lane.running;
   running.since = core_.loop.now();
   if (!lane.reopened.empty()) {
@@ -295,7 +296,7 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
 void Turns::start_command(Lane& lane) { core_.tasks.spawn("command", run_command(&lane)); }
 
 Task<void> Turns::run_command(Lane* lane) {
-  lane->running = std::make_unique<RunningTurn>(core_.loop);
+  lane->running = core_.begin_turn(*lane);
   lane->running->taken = lanes_.take(*lane);
   for (const Waiting& w : lane->running->taken) lane->running->row.messages.push_back(w.id);
   const Messages messages = co_await load(lane);

@@ -6,10 +6,10 @@
 
 #include "base/mutant.h"
 #include "base/utf8.h"
-#include "gateway/guarded.h"
 #include "gateway/history_window.h"
 #include "gateway/message_json.h"
 #include "gateway/turns.h"
+#include "runtime/guarded.h"
 
 namespace sluice {
 namespace {

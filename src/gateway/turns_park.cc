@@ -117,7 +117,7 @@ Task<Result<void>> Turns::answer_parked(TurnId turn, std::uint32_t attempt,
 Task<void> Turns::end_parked(Lane* lane, Result<AgentReply> reply,
                              std::shared_ptr<Completion<Result<void>>> done) {
   OpenTurn open = unpark(*lane);
-  lane->running = std::make_unique<RunningTurn>(core_.loop);
+  lane->running = core_.begin_turn(*lane);
   RunningTurn& running = *lane->running;
   running.row = std::move(open.row);
   running.taken = std::move(open.taken);

@@ -55,7 +55,7 @@ void Turns::recover(Lane& lane, OpenTurn open) {
 
 Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, std::string reason,
                            std::string notice) {
-  lane->running = std::make_unique<RunningTurn>(core_.loop);
+  lane->running = core_.begin_turn(*lane);
   lane->running->row = std::move(open.row);
   lane->running->taken = std::move(open.taken);
   lane->running->suspect = open.suspect;  // leave() lets the next one run
@@ -91,7 +91,7 @@ Task<void> Turns::ask(Lane* lane, OpenTurn open) {
       "leave it.";
   std::vector<PartRow> parts;
   // Where to: the message knows.
-  lane->running = std::make_unique<RunningTurn>(core_.loop);
+  lane->running = core_.begin_turn(*lane);
   lane->running->row = row;
   lane->running->taken = open.taken;
   const Messages messages = co_await load(lane);

@@ -6,8 +6,8 @@
 #include <fmt/core.h>
 
 #include "base/utf8.h"
-#include "gateway/guarded.h"
 #include "gateway/turns.h"
+#include "runtime/guarded.h"
 
 namespace sluice {
 namespace {

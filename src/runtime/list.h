@@ -19,6 +19,16 @@ class ListNode {
     next_->prev_ = prev_;
     prev_ = next_ = this;
   }
+  /// Goes where other is; other is in no list then.
+  void take_place_of(ListNode& other) {
+    unlink();
+    if (!other.linked()) return;
+    prev_ = other.prev_;
+    next_ = &other;
+    prev_->next_ = this;
+    other.prev_ = this;
+    other.unlink();
+  }
 
  private:
   template <class T>

@@ -5,7 +5,7 @@
 
 #include <fmt/core.h>
 
-#include "gateway/guarded.h"
+#include "runtime/guarded.h"
 #include "runtime/wait.h"
 
 namespace sluice {

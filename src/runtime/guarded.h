@@ -1,7 +1,7 @@
 #pragma once
-// guarded(): runs a task of a channel or an agent. Whatever it throws becomes an Error, since a
-// fault of one of them must end as something that people can see (C17, C19), never as the end of
-// the process.
+// guarded(): runs a task of a channel, an agent or a hook. Whatever it throws becomes an Error,
+// since a fault of one of them must end as something that people can see (C17, C19), never as the
+// end of the process.
 
 #include <exception>
 #include <string>
