@@ -47,11 +47,11 @@ export class Socket {
       this.wait = SHORTEST;
       this.told(JSON.parse(frame.data));
     };
-    socket.onclose = () => {
+    socket.onclose = (event) => {
       if (this.socket !== socket) return;
       this.drop();
       if (!opened) this.failed();
-      this.later();
+      this.later(hint(event.reason));
     };
   }
 
@@ -71,11 +71,26 @@ export class Socket {
     socket?.close();
   }
 
-  later() {
+  later(asked) {
     if (this.closed) return;
     this.state("down");
+    if (asked !== null && asked !== undefined) {
+      // The gateway has spread us over the time after its stop.
+      this.again = setTimeout(() => this.connect(), Math.min(asked, LONGEST));
+      return;
+    }
     // Many pages come back after a restart: not all at once.
     this.again = setTimeout(() => this.connect(), this.wait * (0.5 + Math.random() / 2));
     this.wait = Math.min(this.wait * 2, LONGEST);
+  }
+}
+
+/** When to come back, in milliseconds, if the gateway said so in its goodbye. */
+function hint(reason) {
+  try {
+    const asked = JSON.parse(reason).retry_ms;
+    return Number.isFinite(asked) && asked >= 0 ? asked : null;
+  } catch {
+    return null;
   }
 }

@@ -19,9 +19,10 @@ net::HttpServerOptions server_options() {
   return options;
 }
 
-net::HttpServerHooks server_hooks(const net::Router& router, Logger& log) {
+net::HttpServerHooks server_hooks(const net::Router& router, Logger& log, net::HttpHandler around) {
   net::HttpServerHooks hooks;
   router.attach(hooks);
+  if (around) hooks.handler = std::move(around);
   hooks.on_error = [to = &log](const Error& error) {
     to->warn("control_socket_error", {{"error", error.to_string()}});
   };
@@ -53,8 +54,9 @@ Result<void> prepare_private_directory(const std::string& directory) {
   return {};
 }
 
-ControlSocket::ControlSocket(Shard& shard, const Operations& operations, Logger& log)
-    : server_(shard, server_options(), server_hooks(router_, log)) {
+ControlSocket::ControlSocket(Shard& shard, const Operations& operations, Logger& log,
+                             net::HttpHandler around)
+    : server_(shard, server_options(), server_hooks(router_, log, std::move(around))) {
   router_.set_gate(peer_gate(::geteuid()));
   mount(router_, operations, log, Face::kSocket);
 }

@@ -28,7 +28,9 @@ class ControlSocket {
  public:
   static constexpr std::size_t kConnections = 256;
 
-  ControlSocket(Shard& shard, const Operations& operations, Logger& log);
+  /// around: what serves a request in place of the router, which it asks; empty: the router itself.
+  ControlSocket(Shard& shard, const Operations& operations, Logger& log,
+                net::HttpHandler around = {});
 
   /// For the routes of others that belong on the control socket, such as the terminal's chat.
   /// Before listen(). peer_gate() holds for them too.

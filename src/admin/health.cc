@@ -83,6 +83,9 @@ Operations::Answered Operations::status(Arguments) {
                       {"started_at", time_json(parts_.started_at)},
                       {"now", time_json(parts_.loop.wall())}};
   for (auto& [name, value] : status_json(parts_.gateway.status())) object[name] = std::move(value);
+  if (parts_.hooks.life) {
+    for (auto& [name, value] : life_json(parts_.hooks.life())) object[name] = std::move(value);
+  }
   co_return json_answer(std::move(object));
 }
 

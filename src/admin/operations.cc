@@ -38,6 +38,7 @@ Operations::Operations(Parts parts) : parts_(std::move(parts)) {
   add_messages();
   add_people();
   add_accounts();
+  add_life();
 }
 
 Operation& Operations::add(std::string name, std::string_view route, std::vector<Param> params,

@@ -88,6 +88,26 @@ struct Hooks {
   };
   /// kConflict if the file or the directory exists.
   std::function<Task<Result<Backup>>(std::string path)> backup;
+  /// Where the process is in its life, and what is under way.
+  struct Life {
+    struct Underway {
+      std::string work;  // "request", "socket", "turn", "append"
+      std::string request_id;
+      std::int64_t conversation = 0;  // 0: of none
+      std::int64_t age_ms = 0;
+    };
+    std::string phase;
+    bool drained = false;                                      // by an operator
+    std::vector<std::pair<std::string, std::size_t>> by_work;  // how many are under way
+    std::vector<Underway> oldest;                              // of these; at most kUnderwayMost
+  };
+  static constexpr std::size_t kUnderwayMost = 100;
+  std::function<Life()> life;
+  /// True: unready, and nothing new is accepted; what is under way goes on, and so does the
+  /// process. kConflict if it is stopping.
+  std::function<Result<void>(bool drained)> drain;
+  /// Begins a stop, as SIGTERM does. False if one has begun.
+  std::function<bool()> shutdown;
   /// The checks that are not the gateway's: directory, file system, disk, listeners; with `deep`
   /// the whole store is read.
   std::function<Task<std::vector<Check>>(bool deep)> checks;
@@ -153,6 +173,7 @@ class Operations {
   void add_messages();
   void add_people();
   void add_accounts();
+  void add_life();
 
   Answered status(Arguments arguments);
   Answered doctor(Arguments arguments);
@@ -182,6 +203,9 @@ class Operations {
   Answered route_explain(Arguments arguments);
   Answered conversation_stop(Arguments arguments);
   Answered backup(Arguments arguments);
+
+  Answered drain(Arguments arguments);
+  Answered shutdown(Arguments arguments);
 
   Parts parts_;
   std::vector<Operation> list_;

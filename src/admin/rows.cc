@@ -125,6 +125,24 @@ json::object status_json(const GatewayStatus& status) {
           {"running", std::move(running)}};
 }
 
+json::object life_json(const Hooks::Life& life) {
+  json::object counts;
+  for (const auto& [work, count] : life.by_work) counts[work] = count;
+  json::array oldest;
+  for (const auto& one : life.oldest) {
+    oldest.push_back(
+        json::object{{"work", one.work},
+                     {"request_id", text_or_null(one.request_id)},
+                     {"conversation",
+                      one.conversation == 0 ? json::value(nullptr) : json::value(one.conversation)},
+                     {"age_ms", one.age_ms}});
+  }
+  return {{"phase", life.phase},
+          {"drained", life.drained},
+          {"under_way", std::move(counts)},
+          {"in_flight", std::move(oldest)}};
+}
+
 json::object check_json(const Check& check) {
   return {{"name", check.name},
           {"state", to_string(check.state)},

@@ -13,6 +13,7 @@ namespace sluice::admin {
 boost::json::value time_json(UnixMillis time);
 
 boost::json::object status_json(const GatewayStatus& status);
+boost::json::object life_json(const Hooks::Life& life);
 boost::json::object check_json(const Check& check);
 boost::json::object found_json(const FoundMessage& message);
 boost::json::object life_json(const MessageLife& life);

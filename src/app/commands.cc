@@ -52,6 +52,7 @@ int check_config(const config::Schema& schema, const std::string& path) {
   fmt::print(stderr, "{}", loaded.to_string());
   if (!loaded.config) return kExitBadConfig;
   fmt::print("{}: valid\n", path);
+  fmt::print("{}\n", shutdown_in_words(loaded.config->section<ProcessOptions>("")));
   return kExitClean;
 }
 

@@ -7,6 +7,7 @@
 #include "app/paths.h"
 #include "app/version.h"
 #include "config/file.h"
+#include "net/json_body.h"
 #include "store/files.h"
 
 namespace sluice::app {
@@ -17,12 +18,9 @@ constexpr Duration kTokenUses = std::chrono::minutes(1);
 constexpr Duration kMediaSweep = std::chrono::minutes(10);
 /// By then whoever waited for the start has had their first answer.
 constexpr Duration kStartIsOver = std::chrono::seconds(1);
-/// Of the time for a stop, what is kept for the servers and the store.
-constexpr Duration kTail = std::chrono::seconds(2);
-/// Of the same: for writing down which tokens were used.
-constexpr Duration kUsesSaved = std::chrono::milliseconds(500);
 constexpr std::string_view kOwner = "owner";
 constexpr std::size_t kTokenBytes = 256;
+constexpr std::size_t kRequestIdBytes = 128;
 
 Error in_words(const Error& error, const std::string& address) {
   return error.within("listening on " + address);
@@ -80,6 +78,7 @@ Result<void> Daemon::open_store() {
   make_gateway(std::move(recovered), key);
   make_admin();
   make_server();
+  add_hooks();
   return {};
 }
 
@@ -101,13 +100,8 @@ void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
     log.warn("credential_unreadable", {{"mark", mark}});
   }
   front_.emplace(
-      Front::Parts{*grants_, codes_, parts_.metrics, log, [this]() -> std::optional<std::string> {
-                     const Core& core = gateway_->core();
-                     if (stopping_ || core.intake_closed) return "stopping";
-                     if (core.storage_failed) return "the store has failed";
-                     if (core.disk_low) return "the disk is nearly full";
-                     return std::nullopt;
-                   }});
+      Front::Parts{*grants_, codes_, parts_.metrics, log, [this] { return readiness(); },
+                   [this] { return parts_.coordinator.phase() != lifecycle::Phase::kStarting; }});
   log.info("store_opened", {{"generation", recovered.generation},
                             {"conversations", recovered.conversations.size()},
                             {"pending", recovered.messages.size()},
@@ -130,7 +124,8 @@ void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
                              const auto free = files::free_bytes(directory);
                              return free ? *free : UINT64_MAX;  // not known: not low
                            },
-                       .on_storage_failed = parts_.on_storage_failed};
+                       .on_storage_failed = parts_.on_storage_failed,
+                       .in_flight = &parts_.in_flight};
   gateway_ =
       std::make_unique<Gateway>(std::move(parts), parts_.config.section<CoreOptions>("core"));
   gateway_->recover(std::move(recovered));
@@ -141,7 +136,8 @@ void Daemon::make_server() {
   admin::mount(router_, *operations_, parts_.log, admin::Face::kNetwork,
                front_->needs(auth::Scope::kAdmin));
   net::HttpServerHooks hooks;
-  router_.attach(hooks);
+  hooks.gate = [this](const net::HttpRequest& request) { return gate(request); };
+  hooks.handler = [this](net::HttpExchange& exchange) { return serve(exchange, Door::kNetwork); };
   Counter& requests = parts_.metrics.counter("sluice_http_requests_total", "Requests answered.");
   Counter& failed =
       parts_.metrics.counter("sluice_http_requests_failed_total", "Requests answered 5xx.");
@@ -167,6 +163,38 @@ void Daemon::make_server() {
   };
   server_.emplace(parts_.shard, http_options(parts_.config.section<LimitOptions>("limits")),
                   std::move(hooks));
+}
+
+net::GateDecision Daemon::gate(const net::HttpRequest& request) {
+  if (parts_.in_flight.accepting() || is_answered_while_stopping(request)) {
+    return router_.gate(request);
+  }
+  return net::GateDecision::refuse(stopping_response(parts_.coordinator.remaining()));
+}
+
+Task<void> Daemon::serve(net::HttpExchange& exchange, Door door) {
+  using lifecycle::Guard;
+  using lifecycle::Work;
+  const net::HttpRequest& request = exchange.request();
+  std::string id(request.headers.get("X-Request-Id").value_or(""));
+  if (id.empty() || id.size() > kRequestIdBytes || !net::is_clean_name(id)) {
+    id = fmt::format("r{}", ++request_number_);
+  }
+  std::optional<Guard> guard;
+  // The core itself refuses messages that come through the control socket.
+  const bool control = door == Door::kControl;
+  if (control || is_answered_while_stopping(request)) {
+    guard = parts_.in_flight.hold(Work::kRequest, std::move(id));
+  } else {
+    guard = parts_.in_flight.acquire(Work::kRequest, std::move(id));
+  }
+  if (!guard) {  // its body came while we stopped accepting
+    exchange.respond(stopping_response(parts_.coordinator.remaining()));
+    co_return;
+  }
+  exchange.attachment() = &*guard;
+  const net::Router& router = control ? control_->router() : router_;
+  co_await router.dispatch(exchange);
 }
 
 Result<void> Daemon::listen() {
@@ -300,26 +328,12 @@ void Daemon::tell_metrics() {
                      [] { return static_cast<double>(resident_bytes()); });
   metrics.gauge_from("sluice_http_connections", "Open connections.", {},
                      [this] { return static_cast<double>(server_->stats().connections); });
-}
-
-Task<Daemon::Stopped> Daemon::stop(MonoTime deadline, Event* hurry) {
-  stopping_ = true;
-  Stopped stopped;
-  tasks_.cancel();
-  const MonoTime turns_until = MonoTime{deadline.ns - Duration(kTail).count()};
-  const auto ended = co_await run_until(parts_.shard, gateway_->stop(turns_until), deadline, hurry);
-  stopped.turns_left = ended.value ? *ended.value : gateway_->core().slots.running();
-  const bool hurried = hurry->is_set();
-  const MonoTime now = parts_.shard.now();
-  const MonoTime servers_until = hurried ? now : std::max(deadline, now);
-  stopped.requests_cut = co_await server_->stop(servers_until);
-  stopped.requests_cut += co_await control_->stop(servers_until);
-  // Worth a commit, not a wait: the deadline and whoever is in a hurry come first.
-  const MonoTime uses_until = parts_.shard.now() + kUsesSaved;
-  if (!hurried) co_await run_until(parts_.shard, grants_->save_uses(), uses_until, hurry);
-  const Result<void> closed = store_->stop();
-  if (!closed) parts_.on_storage_failed(closed.error());
-  co_return stopped;
+  using lifecycle::Work;
+  for (const Work work : {Work::kRequest, Work::kSocket, Work::kTurn, Work::kAppend}) {
+    metrics.gauge_from("sluice_in_flight", "What a stop waits for, by what it is.",
+                       {{"work", std::string(to_string(work))}},
+                       [this, work] { return static_cast<double>(parts_.in_flight.count(work)); });
+  }
 }
 
 std::string Daemon::base_url() const {

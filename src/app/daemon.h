@@ -2,8 +2,9 @@
 // Daemon: the composition root. It makes every part, connects them, and takes them down again in
 // the right order.
 //
-// One per process, shard-confined. Lifetime: make(), start(), stop(), destroy. What is on disk is
-// enough to go on from at any instant, so it may also just be destroyed.
+// One per process, shard-confined. Lifetime: make(), start(), the steps of a stop (stop.cc) as the
+// coordinator takes them, destroy. What is on disk is enough to go on from at any instant, so it
+// may also just be destroyed.
 
 #include <functional>
 #include <map>
@@ -22,6 +23,7 @@
 #include "auth/codes.h"
 #include "auth/grants.h"
 #include "gateway/gateway.h"
+#include "lifecycle/coordinator.h"
 #include "media/library.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
@@ -30,7 +32,7 @@
 
 namespace sluice::app {
 
-class Daemon {
+class Daemon : public lifecycle::ShutdownSteps {
  public:
   struct Parts {
     Shard& shard;
@@ -38,6 +40,8 @@ class Daemon {
     Logger& log;
     Metrics& metrics;
     const config::Config& config;
+    lifecycle::InFlight& in_flight;
+    lifecycle::ShutdownCoordinator& coordinator;
     std::string data;     // the data directory
     std::string control;  // the control socket
     /// A write or fsync failed (C28): ends the process and does not return.
@@ -46,21 +50,13 @@ class Daemon {
 
   /// Opens the store and takes over what is in it. Blocks. Errors: the store's (engine.h).
   static Result<std::unique_ptr<Daemon>> make(Parts parts);
-  ~Daemon();
+  ~Daemon() override;
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
   /// Listens, and starts agents and channels. After an error the daemon is to be destroyed.
   /// kConflict: an address or the control socket is in use.
   Task<Result<void>> start();
-
-  struct Stopped {
-    std::size_t turns_left = 0;    // to the next start
-    std::size_t requests_cut = 0;  // clients that did not finish in time
-  };
-  /// Closes intake, lets turns, sends and requests end until the deadline, or until hurry is set,
-  /// and closes the store.
-  Task<Stopped> stop(MonoTime deadline, Event* hurry);
 
   /// "http://127.0.0.1:8484"; empty if nothing listens.
   std::string base_url() const;
@@ -83,6 +79,25 @@ class Daemon {
   Task<void> keep_token_uses();
   Task<void> sweep_media();
   void tell_metrics();
+  enum class Door : std::uint8_t { kNetwork, kControl };
+  /// Holds a guard while the request is served.
+  Task<void> serve(net::HttpExchange& exchange, Door door);
+  net::GateDecision gate(const net::HttpRequest& request);
+
+  // stop.cc
+  void lame_duck() override;
+  void stop_accepting() override;
+  Task<void> drain(MonoTime until) override;
+  void cut_off() override;
+  Task<std::size_t> close_connections(MonoTime until) override;
+  void stop_background() override;
+  Task<Result<void>> close_store() override;
+  void finish() override;
+  void add_hooks();
+  Result<void> keep_metrics();
+  Readiness readiness() const;
+  Result<void> park(bool parked);
+  admin::Hooks::Life life() const;
 
   admin::Hooks admin_hooks();
   Task<std::vector<admin::Check>> checks(bool deep);
@@ -108,7 +123,8 @@ class Daemon {
   std::optional<admin::ControlSocket> control_;
   std::optional<net::HttpServer> server_;
   TaskGroup tasks_;
-  bool stopping_ = false;
+  std::uint64_t request_number_ = 0;
+  bool parked_ = false;  // by an operator: nothing new is accepted
 };
 
 }  // namespace sluice::app

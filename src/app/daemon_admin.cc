@@ -128,6 +128,9 @@ admin::Hooks Daemon::admin_hooks() {
   };
   hooks.sign_in_link = [this] { return base_url().empty() ? std::string() : sign_in_url(); };
   hooks.checks = [this](bool deep) { return checks(deep); };
+  hooks.life = [this] { return life(); };
+  hooks.drain = [this](bool drained) { return park(drained); };
+  hooks.shutdown = [this] { return parts_.coordinator.initiate(); };
   return hooks;
 }
 
@@ -140,7 +143,8 @@ void Daemon::make_admin() {
                                    .version = std::string(kVersion),
                                    .data_directory = parts_.data,
                                    .started_at = parts_.clock.wall()});
-  control_.emplace(parts_.shard, *operations_, parts_.log);
+  control_.emplace(parts_.shard, *operations_, parts_.log,
+                   [this](net::HttpExchange& exchange) { return serve(exchange, Door::kControl); });
 }
 
 }  // namespace sluice::app

@@ -1,7 +1,9 @@
 #include "app/front.h"
 
+#include <algorithm>
 #include <vector>
 
+#include <boost/json.hpp>
 #include <fmt/core.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -49,6 +51,23 @@ std::string user_name(uid_t uid) {
 net::HttpResponse refusal(const Error& error) {
   net::HttpResponse response = http::problem_of(error);
   if (response.status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"sluice\"");
+  return uncached(std::move(response));
+}
+
+bool is_answered_while_stopping(const net::HttpRequest& request) {
+  for (const std::string_view path : {"/health/", "/v1/admin/"}) {
+    if (request.path.starts_with(path)) return true;
+  }
+  return request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics";
+}
+
+net::HttpResponse stopping_response(Duration come_back_in) {
+  const auto seconds =
+      std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(come_back_in).count());
+  net::HttpResponse response =
+      net::HttpResponse::problem(503, "stopping", net::reason_phrase(503),
+                                 "the gateway is stopping; nothing of this request was kept");
+  response.headers.set("Retry-After", fmt::format("{}", seconds));
   return uncached(std::move(response));
 }
 
@@ -169,18 +188,53 @@ Task<void> answer(net::HttpExchange* exchange, net::HttpResponse response) {
   co_return;
 }
 
+net::HttpResponse ready_response(const Readiness& readiness) {
+  boost::json::object body;
+  body["append"] = readiness.can_append;
+  body["claim"] = readiness.can_claim;
+  boost::json::object channels;
+  for (const auto& [state, count] : readiness.channels) channels[state] = count;
+  body["channels"] = std::move(channels);
+  if (readiness.reasons.empty()) {
+    body["status"] = "ready";
+    return uncached(net::HttpResponse::json(200, boost::json::serialize(body)));
+  }
+  body["reasons"] = boost::json::value_from(readiness.reasons);
+  net::HttpResponse response =
+      net::HttpResponse::problem(503, "not-ready", "Not ready", readiness.reasons.front());
+  // What a problem may have besides its own members (RFC 9457 3.2).
+  const std::string more = boost::json::serialize(body);
+  response.body.pop_back();
+  response.body.append(",").append(more, 1);
+  response.headers.set("Retry-After", "5");
+  return uncached(std::move(response));
+}
+
 }  // namespace
+
+void Front::mount_health(net::Router& router) {
+  for (const char* path : {"/health/live", "/healthz"}) {
+    router.add("GET", path, [](net::HttpExchange& exchange) {
+      return answer(&exchange, uncached(net::HttpResponse::json(200, R"({"status":"alive"})")));
+    });
+  }
+  for (const char* path : {"/health/ready", "/readyz"}) {
+    router.add("GET", path, [this](net::HttpExchange& exchange) {
+      return answer(&exchange, ready_response(parts_.readiness()));
+    });
+  }
+  router.add("GET", "/health/startup", [this](net::HttpExchange& exchange) {
+    return answer(&exchange,
+                  parts_.started()
+                      ? uncached(net::HttpResponse::json(200, R"({"status":"started"})"))
+                      : refusal(Error(ErrorKind::kUnavailable, "starting", ErrorSource::kSelf,
+                                      Retry::after(std::chrono::seconds(1)))));
+  });
+}
 
 void Front::mount(net::Router& router) {
   router.set_gate([this](const net::HttpRequest& request) { return gate(request); });
-  router.add("GET", "/healthz", [](net::HttpExchange& exchange) {
-    return answer(&exchange, uncached(net::HttpResponse::text(200, "alive\n")));
-  });
-  router.add("GET", "/readyz", [this](net::HttpExchange& exchange) {
-    const std::optional<std::string> why = parts_.not_ready();
-    return answer(&exchange, why ? refusal(Error(ErrorKind::kUnavailable, *why))
-                                 : uncached(net::HttpResponse::text(200, "ready\n")));
-  });
+  mount_health(router);
   net::RouteOptions needs_metrics;
   needs_metrics.gate = needs(auth::Scope::kMetrics);
   router.add(

@@ -1,11 +1,12 @@
 #pragma once
 // Front: what every request on the TCP listener passes, and the few routes that belong to nobody
-// else: /healthz, /readyz, /metrics, /login, /logout.
+// else: /health/…, /metrics, /login, /logout.
 //
 // Owned by the daemon; outlives the HTTP server. Shard-confined.
 //
-//   GET  /healthz   200 as long as the process serves at all; no credentials
-//   GET  /readyz    200, or 503 with the reason, whether messages are accepted; no credentials
+//   GET  /health/live     200 as long as the process serves at all; also /healthz
+//   GET  /health/ready    200, or 503 with the reasons, whether messages are accepted; also /readyz
+//   GET  /health/startup  200 once the start is over; these need no credentials
 //   GET  /metrics   Prometheus text; a token with the scope "metrics"
 //   GET  /login     ?code=…: a one-time code becomes a session cookie
 //   POST /logout    takes it back
@@ -14,6 +15,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "auth/codes.h"
 #include "auth/grants.h"
@@ -25,6 +27,19 @@
 
 namespace sluice::app {
 
+/// Whether messages are accepted and answered.
+struct Readiness {
+  std::vector<std::string> reasons;             // why not; empty if all is well
+  bool can_append = true;                       // what comes can be made durable
+  bool can_claim = true;                        // what leaves can be claimed
+  std::map<std::string, std::size_t> channels;  // how many, by state
+};
+
+/// A request that a stop answers too: health, metrics, and what operators ask.
+bool is_answered_while_stopping(const net::HttpRequest& request);
+/// What every other request is told then.
+net::HttpResponse stopping_response(Duration come_back_in);
+
 class Front : public http::Authenticator {
  public:
   struct Parts {
@@ -32,8 +47,8 @@ class Front : public http::Authenticator {
     auth::OneTimeCodes& codes;
     Metrics& metrics;
     Logger& log;
-    /// Why nothing is accepted now; nothing if all is well.
-    std::function<std::optional<std::string>()> not_ready;
+    std::function<Readiness()> readiness;
+    std::function<bool()> started;
   };
   explicit Front(Parts parts);
 
@@ -50,6 +65,7 @@ class Front : public http::Authenticator {
  private:
   Result<auth::Caller> caller_of(const net::HttpRequest& request) const;
   net::GateDecision gate(const net::HttpRequest& request);
+  void mount_health(net::Router& router);
   Task<void> login(net::HttpExchange& exchange);
   Task<void> logout(net::HttpExchange& exchange);
 

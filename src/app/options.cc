@@ -2,7 +2,10 @@
 
 #include <charconv>
 
+#include <fmt/format.h>
+
 #include "net/endpoint.h"
+#include "net/url.h"
 
 namespace sluice {
 
@@ -251,10 +254,34 @@ void declare(config::Section<RouteRule>& s) {
 namespace app {
 
 void declare(config::Section<ProcessOptions>& s) {
-  s.duration("shutdown_timeout", &ProcessOptions::shutdown_timeout,
-             "How long a stop may take: running turns and sends may end, then they are left to the "
-             "next start.")
+  s.duration(
+       "shutdown_timeout", &ProcessOptions::shutdown_timeout,
+       "How long a stop may take in all. Its end is reserved: up to 7 s for cutting off, hooks "
+       "and closing the store.")
       .between(seconds(1), hours(1));
+  s.duration("drain_timeout", &ProcessOptions::drain_timeout,
+             "How long requests and turns that are under way at a stop may take to end by "
+             "themselves; at most what shutdown_timeout leaves. What is left then goes on at the "
+             "next start.")
+      .between(milliseconds(0), hours(1));
+  s.duration("pre_stop_delay", &ProcessOptions::pre_stop_delay,
+             "How long a stop goes on serving while it says that it is not ready, so that load "
+             "balancers look elsewhere first; 5 s behind Kubernetes. Part of shutdown_timeout.")
+      .between(milliseconds(0), minutes(10));
+}
+
+void declare(config::Section<GoodbyeOptions>& s) {
+  s.list("notify", &GoodbyeOptions::notify,
+         "URLs that are posted to at the end of a stop: this gateway is gone.")
+      .length(0, 16)
+      .check([](const std::vector<std::string>& all) {
+        for (const std::string& one : all) {
+          if (const auto parsed = net::Url::parse(one); !parsed) return parsed.error().context();
+        }
+        return std::string();
+      });
+  s.secret("secret", &GoodbyeOptions::secret,
+           "Signs what is posted there, as the hook channel signs: X-Sluice-Signature.");
 }
 
 void declare(config::Section<TlsOptions>& s) {
@@ -363,6 +390,21 @@ net::HttpServerOptions http_options(const LimitOptions& limits) {
   out.idle_timeout = limits.idle_timeout;
   out.stall_timeout = limits.stall_timeout;
   return out;
+}
+
+lifecycle::ShutdownOptions shutdown_options(const ProcessOptions& process) {
+  return {process.drain_timeout, process.shutdown_timeout, process.pre_stop_delay};
+}
+
+std::string shutdown_in_words(const ProcessOptions& process) {
+  const lifecycle::Budgets budgets = lifecycle::budgets_of(shutdown_options(process));
+  const auto in_seconds = [](Duration d) {
+    return static_cast<double>(std::chrono::duration_cast<milliseconds>(d).count()) / 1000.0;
+  };
+  return fmt::format(
+      "a stop takes {} s at most: {} s for what is under way, {} s for hooks and the store",
+      in_seconds(process.shutdown_timeout), in_seconds(budgets.drain),
+      in_seconds(budgets.hooks + budgets.store));
 }
 
 Result<ListenAddress> parse_listen(std::string_view text) {

@@ -12,6 +12,7 @@
 #include "config/schema.h"
 #include "gateway/options.h"
 #include "gateway/routes.h"
+#include "lifecycle/budgets.h"
 #include "media/library.h"
 #include "net/http_server.h"
 #include "net/tls.h"
@@ -36,6 +37,14 @@ namespace app {
 /// Keys at the top of the file.
 struct ProcessOptions {
   std::chrono::milliseconds shutdown_timeout{30'000};
+  std::chrono::milliseconds drain_timeout{30'000};
+  std::chrono::milliseconds pre_stop_delay{0};
+};
+
+/// [shutdown]: who is told that we are gone.
+struct GoodbyeOptions {
+  std::vector<std::string> notify;
+  config::Secret secret;
 };
 
 struct TlsOptions {
@@ -77,6 +86,7 @@ struct InstanceOptions {
 };
 
 void declare(config::Section<ProcessOptions>& s);
+void declare(config::Section<GoodbyeOptions>& s);
 void declare(config::Section<TlsOptions>& s);
 void declare(config::Section<ServerOptions>& s);
 void declare(config::Section<StoreSettings>& s);
@@ -84,6 +94,9 @@ void declare(config::Section<LimitOptions>& s);
 void declare(config::Section<InstanceOptions>& s);
 
 net::HttpServerOptions http_options(const LimitOptions& limits);
+lifecycle::ShutdownOptions shutdown_options(const ProcessOptions& process);
+/// What these come to, in a sentence.
+std::string shutdown_in_words(const ProcessOptions& process);
 
 /// "127.0.0.1:8484", "[::1]:8484", "localhost:0".
 struct ListenAddress {

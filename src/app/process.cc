@@ -19,6 +19,10 @@
 namespace sluice::app {
 namespace {
 
+// What is outside is a mistake: we would do nothing but tell that we live.
+constexpr long long kLeastWatchdogMicros = 10'000;
+constexpr long long kMostWatchdogMicros = 86'400'000'000;
+
 std::uint64_t raise_descriptors() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
@@ -55,7 +59,7 @@ std::uint64_t random_seed() {
   return seed;
 }
 
-void notify_service_manager(std::string_view state) {
+void UnixSystem::notify(std::string_view state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
   sockaddr_un address{};
@@ -72,5 +76,18 @@ void notify_service_manager(std::string_view state) {
   (void)sent;
   ::close(fd);
 }
+
+std::optional<Duration> UnixSystem::watchdog() {
+  const char* const text = std::getenv("WATCHDOG_USEC");
+  if (text == nullptr) return std::nullopt;
+  const char* const meant_for = std::getenv("WATCHDOG_PID");
+  if (meant_for != nullptr && std::atoll(meant_for) != ::getpid()) return std::nullopt;
+  const long long microseconds = std::atoll(text);
+  if (microseconds < kLeastWatchdogMicros || microseconds > kMostWatchdogMicros)
+    return std::nullopt;
+  return std::chrono::microseconds(microseconds);
+}
+
+std::int64_t UnixSystem::process_id() { return ::getpid(); }
 
 }  // namespace sluice::app

@@ -2,7 +2,10 @@
 // What the process asks of the operating system before it does anything else, and its exit codes.
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
+
+#include "lifecycle/service_manager.h"
 
 namespace sluice::app {
 
@@ -14,6 +17,7 @@ enum ExitCode : int {
   kExitForced = 3,
   kExitStoreFailed = 4,
   kExitBadConfig = 78,
+  kExitAborted = 130,  // a third signal, or SIGQUIT
 };
 
 /// Files are ours alone (umask 077), memory is not dumped, writing to a closed socket is an error
@@ -24,9 +28,12 @@ std::uint64_t prepare_process();
 /// Bytes of getrandom(2) for the shard's random source (jitter, not secrets).
 std::uint64_t random_seed();
 
-/// Tells systemd, if it started us ("READY=1", "STOPPING=1"). A failure is nobody's business:
-/// without systemd there is no socket.
-/// Protocol: sd_notify(3), a datagram to $NOTIFY_SOCKET.
-void notify_service_manager(std::string_view state);
+/// The operating system as lifecycle/ needs it.
+class UnixSystem : public lifecycle::System {
+ public:
+  void notify(std::string_view state) override;
+  std::optional<Duration> watchdog() override;
+  std::int64_t process_id() override;
+};
 
 }  // namespace sluice::app

@@ -14,6 +14,7 @@
 #include "app/signals.h"
 #include "app/version.h"
 #include "config/file.h"
+#include "lifecycle/service_manager.h"
 
 namespace sluice::app {
 namespace {
@@ -31,9 +32,12 @@ struct Running {
   std::unique_ptr<Logger> log;
   Metrics metrics;
   std::optional<Shard> shard;
-  std::optional<Event> stop;
-  std::optional<Event> hurry;
+  UnixSystem system;
+  std::optional<lifecycle::ServiceManager> manager;
+  std::optional<lifecycle::InFlight> in_flight;
+  std::optional<lifecycle::ShutdownCoordinator> coordinator;
   std::unique_ptr<Daemon> daemon;
+  std::optional<TaskGroup> tasks;
   int exit_code = kExitClean;
 };
 
@@ -64,33 +68,50 @@ void print_banner(Running& run) {
   std::fflush(stdout);
 }
 
+/// Ends the process at once (C28): nothing more is acknowledged, recovery starts from disk.
+[[noreturn]] void storage_failed(Logger& log, const Error& error) {
+  log.error("storage_failed", {{"error", error.to_string()}});
+  std::_Exit(kExitStoreFailed);
+}
+
+void now_ready(Running& run) {
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(run.clock.now() - run.began);
+  run.coordinator->ready();
+  run.log->info("ready", {{"version", kVersion}, {"ms", ms.count()}});
+  print_banner(run);
+  run.manager->ready();
+}
+
 Task<void> serve(Running* run) {
-  const Result<void> started = co_await run->daemon->start();
-  if (!started) {
-    say_failed(started.error());
-    run->log->error("start_failed", {{"error", started.error().to_string()}});
+  lifecycle::ShutdownCoordinator& coordinator = *run->coordinator;
+  const auto started = co_await run_until(*run->shard, run->daemon->start(), MonoTime::max(),
+                                          &coordinator.initiated());
+  if (started.ended != Ended::kDone) {
+    coordinator.hurry();  // a signal came first: there is nothing to wait for
+  } else if (!*started.value) {
+    const Error& error = started.value->error();
+    say_failed(error);
+    run->log->error("start_failed", {{"error", error.to_string()}});
     run->exit_code = kExitStartFailed;
     run->shard->stop();
     co_return;
+  } else {
+    now_ready(*run);
   }
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(run->clock.now() - run->began);
-  run->log->info("ready", {{"version", kVersion}, {"ms", ms.count()}});
-  print_banner(*run);
-  notify_service_manager("READY=1");
-  co_await run->stop->wait();
-
-  notify_service_manager("STOPPING=1");
-  const auto timeout = run->config->section<ProcessOptions>("").shutdown_timeout;
-  run->log->info("stopping", {{"timeout_ms", timeout.count()}});
-  const MonoTime deadline = run->shard->now() + timeout;
-  const Daemon::Stopped stopped = co_await run->daemon->stop(deadline, &*run->hurry);
-  const bool forced = run->hurry->is_set() || stopped.turns_left > 0 || stopped.requests_cut > 0;
-  if (forced) run->exit_code = kExitForced;
-  run->log->info("stopped", {{"turns_left", stopped.turns_left},
-                             {"requests_cut", stopped.requests_cut},
-                             {"forced", forced}});
+  const lifecycle::StopReport report = co_await coordinator.run(run->daemon.get());
+  if (!report.clean()) run->exit_code = kExitForced;
+  if (!report.closed) storage_failed(*run->log, report.closed.error());
   run->shard->stop();
+}
+
+void on_phase(Running& run, lifecycle::Phase phase) {
+  run.log->debug("phase", {{"phase", to_string(phase)}});
+  if (phase != lifecycle::Phase::kLameDuck) return;
+  run.manager->stopping();
+  run.tasks->spawn("ask_for_time",
+                   run.manager->ask_for_time(&run.coordinator->completed(),
+                                             run.shard->now() + run.coordinator->remaining()));
 }
 
 void on_signal(Running& run, int signal) {
@@ -98,14 +119,17 @@ void on_signal(Running& run, int signal) {
     run.log->info("signal_ignored", {{"signal", "SIGHUP"}, {"reason", "reload is not supported"}});
     return;
   }
-  const char* name = signal == SIGTERM ? "SIGTERM" : "SIGINT";
+  const char* name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "SIGQUIT";
   run.log->info("signal", {{"signal", name}});
-  if (!run.stop->is_set()) {
-    run.stop->set();
-  } else if (!run.hurry->is_set()) {
-    run.hurry->set();
+  const bool again = run.coordinator->is_shutting_down();
+  // Somebody means it; what is on disk is enough to go on from.
+  if (signal == SIGQUIT || (again && run.coordinator->hurried().is_set())) {
+    std::_Exit(kExitAborted);
+  }
+  if (again) {
+    run.coordinator->hurry();
   } else {
-    std::_Exit(kExitForced);  // somebody means it; what is on disk is enough to go on from
+    run.coordinator->initiate();
   }
 }
 
@@ -132,16 +156,13 @@ std::optional<int> find_or_write_config(const config::Schema& schema, const Path
   return std::nullopt;
 }
 
-/// Ends the process at once (C28): nothing more is acknowledged, recovery starts from disk.
-[[noreturn]] void storage_failed(Logger& log, const Error& error) {
-  log.error("storage_failed", {{"error", error.to_string()}});
-  std::_Exit(kExitStoreFailed);
-}
-
 int run_on_shard(Running& run) {
   run.shard.emplace(run.clock, random_seed());
-  run.stop.emplace(*run.shard);
-  run.hurry.emplace(*run.shard);
+  run.manager.emplace(*run.shard, run.system);
+  run.in_flight.emplace(*run.shard);
+  run.coordinator.emplace(*run.shard, *run.log, *run.in_flight,
+                          shutdown_options(run.config->section<ProcessOptions>("")));
+  run.coordinator->on_phase([&run](lifecycle::Phase phase) { on_phase(run, phase); });
   Signals signals(*run.shard, [&run](int signal) { on_signal(run, signal); });
   auto made = Daemon::make(
       {.shard = *run.shard,
@@ -149,6 +170,8 @@ int run_on_shard(Running& run) {
        .log = *run.log,
        .metrics = run.metrics,
        .config = *run.config,
+       .in_flight = *run.in_flight,
+       .coordinator = *run.coordinator,
        .data = run.data,
        .control = run.control,
        .on_storage_failed = [&run](const Error& error) { storage_failed(*run.log, error); }});
@@ -157,11 +180,11 @@ int run_on_shard(Running& run) {
     return kExitStartFailed;
   }
   run.daemon = std::move(*made);
-  {
-    TaskGroup tasks(*run.shard);
-    tasks.spawn("serve", serve(&run));
-    run.shard->run();
-  }
+  run.tasks.emplace(*run.shard);
+  run.tasks->spawn("alive", run.manager->tell_alive());
+  run.tasks->spawn("serve", serve(&run));
+  run.shard->run();
+  run.tasks.reset();
   run.daemon.reset();
   return run.exit_code;
 }

@@ -111,6 +111,7 @@ void check_names(const config::Config& config, config::Problems& problems) {
 config::Schema make_schema() {
   config::Schema schema;
   schema.section<ProcessOptions>("", "What concerns the process.");
+  schema.section<GoodbyeOptions>("shutdown", "Who is told of the end of a stop.");
   schema.section<ServerOptions>("server", "Where requests come in.");
   schema.section<LimitOptions>("limits", "Bounds of the HTTP listener.");
   schema.section<StoreSettings>("store", "Where everything is kept.");

@@ -8,7 +8,10 @@ namespace sluice::app {
 
 struct Signals::Impl : std::enable_shared_from_this<Impl> {
   Impl(Shard& shard, std::function<void(int)> f)
-      : set(shard.io(), SIGTERM, SIGINT, SIGHUP), on_signal(std::move(f)) {}
+      : set(shard.io(), SIGTERM, SIGINT), on_signal(std::move(f)) {
+    set.add(SIGQUIT);
+    set.add(SIGHUP);
+  }
 
   void wait() {
     set.async_wait([self = shared_from_this()](const boost::system::error_code& error, int signal) {

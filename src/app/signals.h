@@ -1,5 +1,5 @@
 #pragma once
-// Signals: SIGTERM, SIGINT and SIGHUP as calls on the shard, not in a handler.
+// Signals: SIGTERM, SIGINT, SIGQUIT and SIGHUP as calls on the shard, not in a handler.
 
 #include <functional>
 #include <memory>

@@ -104,6 +104,11 @@ std::vector<CommandSpec> changing_commands() {
        "Stop the answer that is being made in a conversation",
        {{"conversation", Kind::kPositional, "CONVERSATION", "its number, from status", true}},
        &command::stop_turn},
+      {"drain",
+       "Accept nothing new, and go on running",
+       {{"undo", Kind::kFlag, "", "accept again"}},
+       &command::drain},
+      {"shutdown", "Stop the daemon, as SIGTERM does", {}, &command::shutdown},
       {"clock accept", "The system's clock is right: let expiry go on", {}, &command::clock_accept},
   };
 }

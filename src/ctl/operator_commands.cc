@@ -274,6 +274,20 @@ Task<int> clock_accept(Session* session, Values) {
                 "the clock is accepted: " + time_text(number_of(reply.body, "now")));
 }
 
+Task<int> drain(Session* session, Values values) {
+  const bool undo = values.has("undo");
+  const Reply reply = co_await session->client.post(target("drain"), {{"undo", undo}});
+  co_return say(*session, reply,
+                undo ? "intake is open again"
+                     : "drained: nothing new is accepted, what is under way goes on; "
+                       "sluice drain --undo opens it again");
+}
+
+Task<int> shutdown(Session* session, Values) {
+  const Reply reply = co_await session->client.post(target("shutdown"), {});
+  co_return say(*session, reply, "it is stopping");
+}
+
 Task<int> export_person(Session* session, Values values) {
   const std::string path = target(fmt::format("people/export?account={}&person={}",
                                               net::percent_encode(values.get("account")),

@@ -29,5 +29,7 @@ Task<int> export_person(Session* session, Values values);
 Task<int> backup(Session* session, Values values);
 Task<int> stop_turn(Session* session, Values values);
 Task<int> clock_accept(Session* session, Values values);
+Task<int> drain(Session* session, Values values);
+Task<int> shutdown(Session* session, Values values);
 
 }  // namespace sluice::ctl::command

@@ -133,6 +133,9 @@ std::string status_page(const json::value& status) {
   add(page, "version", safe_line(text_of(status, "version")));
   add(page, "up", took_text(std::max<std::int64_t>(0, up)));
   add(page, "data", safe_line(text_of(status, "data_directory")));
+  add(page, "generation", number(status, "generation"));
+  add(page, "phase",
+      safe_line(text_of(status, "phase")) + (flag_of(status, "drained") ? ", drained" : ""));
   add(page, "accepting", flag_of(status, "accepting") ? "yes" : "no");
   if (flag_of(status, "disk_low")) add(page, "disk", "nearly full: intake is closed");
   if (flag_of(status, "storage_failed")) add(page, "store", "a write has failed");
@@ -143,6 +146,7 @@ std::string status_page(const json::value& status) {
   if (number_of(status, "asking") > 0) add(page, "asking", number(status, "asking"));
   if (number_of(status, "parked") > 0) add(page, "parked", number(status, "parked"));
   add(page, "outbox", number(status, "outbox"));
+  add(page, "lanes", number(status, "lanes"));
   add(page, "conversations", number(status, "conversations"));
   std::vector<std::vector<std::string>> rows;
   for (const json::value& account : list_of(status, "accounts")) {
@@ -170,6 +174,14 @@ std::string status_page(const json::value& status) {
   if (!rows.empty()) {
     page +=
         "\n" + table({"TURN", "CONVERSATION", "ACCOUNT", "AGENT", "ATTEMPT", "RUNNING FOR"}, rows);
+  }
+  rows.clear();
+  for (const json::value& one : list_of(status, "in_flight")) {
+    rows.push_back({text_of(one, "work"), text_of(one, "request_id"), number(one, "conversation"),
+                    took_text(number_of(one, "age_ms"))});
+  }
+  if (!rows.empty()) {
+    page += "\n" + table({"IN FLIGHT", "REQUEST", "CONVERSATION", "SINCE"}, rows);
   }
   return page;
 }

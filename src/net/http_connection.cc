@@ -131,13 +131,17 @@ Task<HttpConnection::Fill> HttpConnection::fill(MonoTime deadline) {
 }
 
 Task<bool> HttpConnection::wait_for_request() {
-  const MonoTime deadline = server_.shard.now() + server_.options.idle_timeout;
-  for (;;) {
+  MonoTime deadline = server_.shard.now() + server_.options.idle_timeout;
+  for (bool looked = false;;) {
     // RFC 9112 2.2: an empty line before a request is skipped.
     while (unread().starts_with("\r\n")) consume(2);
     if (!unread().empty() && unread() != "\r") co_return true;
     if (pending_.empty()) std::string().swap(pending_);
-    if (server_.stopping) co_return false;
+    if (server_.stopping) {
+      // A request that is here already is answered; nobody waits for one.
+      if (std::exchange(looked, true)) co_return false;
+      deadline = server_.shard.now();
+    }
     const Fill got = co_await fill(deadline);
     if (got != Fill::kData && got != Fill::kInterrupted) co_return false;
   }

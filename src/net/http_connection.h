@@ -30,6 +30,8 @@ struct HttpServerShared {
   Poller poller;
   HttpServerStats stats;
   bool stopping = false;
+  bool retiring = false;  // no connection is kept for another request
+  bool closes() const { return stopping || retiring; }
   List<HttpConnection> connections;
   // Every read goes through here first: no connection has a read buffer of its own.
   static constexpr std::size_t kScratchBytes = 64 * 1024;

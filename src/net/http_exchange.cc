@@ -118,7 +118,7 @@ std::string HttpConnection::head_of(const HttpRequest& request, const HttpRespon
 }
 
 Task<bool> HttpConnection::write_response(HttpExchange* exchange, HttpResponse response) {
-  if (server_.stopping) keep_alive_ = false;
+  if (server_.closes()) keep_alive_ = false;
   leave_body(exchange);
   const HttpRequest& request = exchange->request_;
   const bool bodyless =
@@ -168,7 +168,7 @@ Task<Result<void>> HttpExchange::start_stream(HttpResponse head) {
   c.leave_body(this);
   const bool bodyless = request_.method == "HEAD";
   c.chunked_ = request_.minor_version > 0 && !bodyless;
-  if (c.server_.stopping || !c.chunked_) c.keep_alive_ = false;
+  if (c.server_.closes() || !c.chunked_) c.keep_alive_ = false;
   state_ = State::kStreaming;
   response_.status = head.status;
   std::string bytes = c.head_of(request_, head, std::nullopt);

@@ -17,8 +17,9 @@
 namespace sluice::net {
 namespace {
 
-constexpr int kBacklog = 4096;           // the kernel lowers it to net.core.somaxconn
-constexpr int kAcceptsPerRound = 64;     // then others get their turn
+constexpr int kBacklog = 4096;        // the kernel lowers it to net.core.somaxconn
+constexpr int kAcceptsPerRound = 64;  // then others get their turn
+constexpr int kLastRounds = kBacklog / kAcceptsPerRound + 1;
 constexpr std::size_t kTurnedAway = 64;  // connections over the bound that still get their 503
 
 Error system_error(ErrorKind kind, const std::string& what, int error) {
@@ -74,8 +75,10 @@ Result<void> remove_stale_socket(const std::string& path, const sockaddr_un& add
 
 /// One listening socket; a Unix one takes its name away again.
 struct Listener {
-  Listener(Poller& poller, int descriptor) : fd(descriptor), watch(poller) {}
+  Listener(Poller& poller, Loop& loop, int descriptor)
+      : fd(descriptor), watch(poller), accepting(loop) {}
   ~Listener() {
+    accepting.cancel();
     watch.stop();
     struct stat info{};
     if (!unix_path.empty() && ::lstat(unix_path.c_str(), &info) == 0 && info.st_dev == device &&
@@ -90,31 +93,33 @@ struct Listener {
   std::string unix_path;
   dev_t device = 0;
   ino_t inode = 0;
+  TaskGroup accepting;
 };
 
 struct HttpServer::Impl {
   Impl(Shard& shard, HttpServerOptions options, HttpServerHooks hooks)
-      : shared(shard, options, std::move(hooks)), acceptors(shard), group(shard) {}
+      : shared(shard, options, std::move(hooks)), group(shard) {}
 
   Result<void> start(std::unique_ptr<Listener> listener);
-  static Task<void> accept_loop(Impl* self, std::unique_ptr<Listener> listener);
+  static Task<void> accept_loop(Impl* self, Listener* listener);
   bool accept_some(Listener& listener, int* error);
   void welcome(int fd, const sockaddr_storage& from, Listener& listener);
 
   HttpServerShared shared;
-  TaskGroup acceptors;
   TaskGroup group;  // the connections
+  std::vector<std::unique_ptr<Listener>> listeners;
 };
 
 Result<void> HttpServer::Impl::start(std::unique_ptr<Listener> listener) {
   if (::listen(listener->fd.get(), kBacklog) != 0) return bind_error("socket", errno);
   auto watched = listener->watch.start(listener->fd.get());
   if (!watched) return watched.error();
-  acceptors.spawn("http accept", accept_loop(this, std::move(listener)));
+  Listener& started = *listeners.emplace_back(std::move(listener));
+  started.accepting.spawn("http accept", accept_loop(this, &started));
   return {};
 }
 
-Task<void> HttpServer::Impl::accept_loop(Impl* self, std::unique_ptr<Listener> listener) {
+Task<void> HttpServer::Impl::accept_loop(Impl* self, Listener* listener) {
   Shard& shard = self->shared.shard;
   for (;;) {
     co_await listener->watch.wait(Watch::Side::kRead, MonoTime::max());
@@ -203,7 +208,7 @@ Result<Endpoint> HttpServer::listen_tcp(const std::string& host, std::uint16_t p
   socklen_t size = to_sockaddr(wanted, storage);
   const int fd = ::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return bind_error(wanted.to_string(), errno);
-  auto listener = std::make_unique<Listener>(impl_->shared.poller, fd);
+  auto listener = std::make_unique<Listener>(impl_->shared.poller, impl_->shared.shard, fd);
   listener->tls = std::move(context);
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -232,7 +237,7 @@ Result<void> HttpServer::listen_unix(const std::string& path) {
   if (!removed) return removed.error();
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return bind_error(path, errno);
-  auto listener = std::make_unique<Listener>(impl_->shared.poller, fd);
+  auto listener = std::make_unique<Listener>(impl_->shared.poller, impl_->shared.shard, fd);
   // Before bind, so that the name never exists with wider rights, whatever the umask.
   if (::fchmod(fd, 0600) != 0 ||
       ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
@@ -247,7 +252,17 @@ Result<void> HttpServer::listen_unix(const std::string& path) {
   return impl_->start(std::move(listener));
 }
 
-void HttpServer::close_listeners() { impl_->acceptors.cancel(); }
+void HttpServer::retire_connections() { impl_->shared.retiring = true; }
+
+void HttpServer::close_listeners() {
+  for (const auto& listener : impl_->listeners) {
+    // What the kernel has accepted for us would be reset: those clients are better told.
+    int error = 0;
+    for (int round = 0; round < kLastRounds && impl_->accept_some(*listener, &error); ++round) {
+    }
+  }
+  impl_->listeners.clear();
+}
 
 Task<std::size_t> HttpServer::stop(MonoTime deadline) {
   close_listeners();

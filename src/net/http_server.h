@@ -49,6 +49,8 @@ class HttpExchange {
   const HttpRequest& request() const { return request_; }
   /// What the gate left for the handler, such as who the caller is.
   std::any& context() { return context_; }
+  /// What whoever runs the server keeps with the request, such as its guard.
+  std::any& attachment() { return attachment_; }
   /// What the router found between the slashes, decoded, in order of the pattern.
   std::vector<std::string>& params() { return params_; }
 
@@ -101,6 +103,7 @@ class HttpExchange {
   HttpConnection& connection_;
   HttpRequest request_;
   std::any context_;
+  std::any attachment_;
   std::vector<std::string> params_;
   HttpResponse response_;
   std::unique_ptr<Body> body_;  // null: it is in the request
@@ -174,7 +177,9 @@ class HttpServer {
   /// socket.
   Result<void> listen_unix(const std::string& path);
 
-  /// Stops accepting; connections go on.
+  /// Every answer from now on says "Connection: close": clients go elsewhere by themselves.
+  void retire_connections();
+  /// Takes what waits to be accepted, and stops accepting; connections go on.
   void close_listeners();
   /// Stops accepting, closes idle connections, lets running exchanges end with "Connection: close"
   /// and cuts off what is left at the deadline. Returns how many were cut off. Not from inside a

@@ -47,6 +47,7 @@ enum class WsClose : std::uint16_t {
   kPolicy = 1008,
   kTooBig = 1009,
   kInternal = 1011,
+  kServiceRestart = 1012,
   kTryAgainLater = 1013,
 };
 

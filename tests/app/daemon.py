@@ -56,6 +56,7 @@ class Daemon:
         self.base = None
         self.banner = ""
         self.errors = os.path.join(folder, "stderr")
+        self.more_environment = {}
         if config is not None:
             self.write_config(config)
 
@@ -69,6 +70,7 @@ class Daemon:
         env["HOME"] = self.folder
         env["XDG_CONFIG_HOME"] = os.path.join(self.folder, "config")
         env["XDG_DATA_HOME"] = os.path.join(self.folder, "share")
+        env.update(self.more_environment)
         return env
 
     def paths(self):

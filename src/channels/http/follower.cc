@@ -24,7 +24,7 @@ std::size_t whole_code_points(std::string_view text) {
 }  // namespace
 
 Follower::Follower(std::shared_ptr<Face> face, EventSink& sink, std::string chat, Start start,
-                   std::function<bool()> still_allowed)
+                   std::function<bool()> still_allowed, lifecycle::Guard* guard)
     : face_(std::move(face)),
       sink_(sink),
       store_(face_->host->store()),
@@ -32,14 +32,25 @@ Follower::Follower(std::shared_ptr<Face> face, EventSink& sink, std::string chat
       chat_(std::move(chat)),
       start_(start),
       html_(start.html),
-      still_allowed_(std::move(still_allowed)) {
+      still_allowed_(std::move(still_allowed)),
+      guard_(guard) {
   face_->streams.push_back(*this);
+  if (guard_ != nullptr) guard_->follow(0, *this);
 }
 
-Follower::~Follower() { unlink(); }
+Follower::~Follower() {
+  unlink();
+  if (guard_ != nullptr) guard_->stop_following();
+}
 
 void Follower::wake() {
   if (feed_ != nullptr) feed_->wake();
+}
+
+void Follower::part(const lifecycle::Parting& parting) {
+  parting_ = parting;
+  wake();
+  face_->arrivals.pulse();
 }
 
 Task<bool> Follower::put(std::vector<StreamEvent> events) {
@@ -58,8 +69,9 @@ Task<bool> Follower::tick(MonoTime now) {
 
 Task<bool> Follower::find_lane() {
   for (;;) {
-    if (face_->stopping) co_return false;
+    if (face_->stopping || parting_) co_return false;
     lane_ = face_->host->find_lane(chat_, "");
+    if (lane_ && guard_ != nullptr) guard_->set_conversation(lane_.value);
     if (lane_) co_return true;
     const MonoTime now = face_->loop.now();
     if (now >= next_tick_) {
@@ -170,8 +182,8 @@ Task<Follower::Next> Follower::follow_live() {
     }
     const MonoTime deadline =
         preview_.unrendered ? std::min(next_tick_, preview_.next_render) : next_tick_;
-    const std::optional<FeedEvent> event = co_await feed_->next(deadline);
-    if (face_->stopping) co_return Next::kEnd;
+    const std::optional<FeedEvent> event = co_await feed_->next(parting_ ? now : deadline);
+    if (face_->stopping || (parting_ && !event)) co_return Next::kEnd;
     std::vector<StreamEvent> events;
     if (event) {
       if (std::holds_alternative<FeedLagged>(*event)) co_return Next::kAgain;

@@ -20,6 +20,7 @@
 #include "channels/http/face.h"
 #include "gateway/feed.h"
 #include "gateway/store.h"
+#include "lifecycle/in_flight.h"
 #include "text/markdown.h"
 
 namespace sluice::http {
@@ -48,7 +49,7 @@ struct Start {
   bool html = false;
 };
 
-class Follower : public StreamBase {
+class Follower : public StreamBase, private lifecycle::Parts {
  public:
   static constexpr std::size_t kRecentLines = 100;
   static constexpr std::size_t kChunkLines = 64;          // read and sent at once
@@ -63,14 +64,17 @@ class Follower : public StreamBase {
   static constexpr Duration kRenderEvery = std::chrono::milliseconds(40);
   static constexpr Duration kRenderPerByte = std::chrono::microseconds(8);
 
-  /// still_allowed is asked at every heartbeat; may be empty. sink outlives the follower.
+  /// still_allowed is asked at every heartbeat; may be empty. guard is the request's, null if
+  /// nobody counts. sink and guard outlive the follower.
   Follower(std::shared_ptr<Face> face, EventSink& sink, std::string chat, Start start,
-           std::function<bool()> still_allowed = {});
+           std::function<bool()> still_allowed = {}, lifecycle::Guard* guard = nullptr);
   ~Follower() override;
 
   /// Until the reader goes, the channel stops, or the store can't be read. The reader may come back
   /// with the last id it saw. Cancelled by destruction.
   Task<void> run();
+  /// Set once it was asked to end: it does so when all that had happened by then is told.
+  const std::optional<lifecycle::Parting>& parting() const { return parting_; }
 
  private:
   enum class Next : std::uint8_t { kEnd, kAgain };
@@ -89,6 +93,7 @@ class Follower : public StreamBase {
   };
 
   void wake() override;
+  void part(const lifecycle::Parting& parting) override;
   Task<bool> put(std::vector<StreamEvent> events);
   Task<bool> tick(MonoTime now);
   Task<bool> find_lane();
@@ -109,6 +114,8 @@ class Follower : public StreamBase {
   std::optional<Start> start_;  // until it has been chosen
   const bool html_;
   const std::function<bool()> still_allowed_;
+  lifecycle::Guard* const guard_;
+  std::optional<lifecycle::Parting> parting_;
 
   LaneId lane_;
   std::unique_ptr<Feeds::Subscription> feed_;

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "channels/http/auth.h"
 #include "channels/http/options.h"
+#include "lifecycle/in_flight.h"
 #include "net/http_server.h"
 
 namespace sluice::http {
@@ -26,6 +27,12 @@ inline Error not_found(std::string what) {
 /// As the gate left it.
 inline const Caller& caller_of(net::HttpExchange& exchange) {
   return *std::any_cast<Caller>(&exchange.context());
+}
+
+/// What the request is counted by; null if nobody counts.
+inline lifecycle::Guard* guard_of(net::HttpExchange& exchange) {
+  lifecycle::Guard** const guard = std::any_cast<lifecycle::Guard*>(&exchange.attachment());
+  return guard == nullptr ? nullptr : *guard;
 }
 
 /// Digits only, at most 2^63 - 1.

@@ -1,6 +1,8 @@
 // The requests that go on: following a conversation as server-sent events and over a WebSocket.
 #include <functional>
 
+#include <fmt/format.h>
+
 #include "channels/http/face.h"
 #include "channels/http/follower.h"
 #include "channels/http/render.h"
@@ -17,9 +19,18 @@ using net::HttpExchange;
 using net::HttpResponse;
 
 // What browsers wait before they connect again.
-constexpr std::string_view kRetry = "retry: 1000\n\n";
+constexpr std::chrono::milliseconds kRetry{1'000};
 // A reader has nothing to say; what it says anyway is read up to here, to tell it so.
 constexpr std::size_t kSocketMessageBytes = 4096;
+
+std::string retry_line(std::chrono::milliseconds wait) {
+  return fmt::format("retry: {}\n\n", wait.count());
+}
+
+/// The reason of a goodbye: when to connect again.
+std::string come_back(std::chrono::milliseconds wait) {
+  return fmt::format("{{\"retry_ms\":{}}}", wait.count());
+}
 
 class HttpSink : public EventSink {
  public:
@@ -139,25 +150,31 @@ Task<bool> follow(Follower* follower) {
 Task<void> serve(std::shared_ptr<Face> face, net::WebSocket* socket, HttpExchange* exchange,
                  std::string chat, Start start, std::function<bool()> still_allowed) {
   Ending ending(face->loop);
+  std::optional<lifecycle::Parting> parting;
   {
     SocketSink sink(socket);
-    Follower follower(face, sink, std::move(chat), start, still_allowed);
+    Follower follower(face, sink, std::move(chat), start, still_allowed, guard_of(*exchange));
     Running reader(listen(socket, &ending));
     Running stopper(end_with(&exchange->gone(), &ending));
     reader.start();
     stopper.start();
     Task<bool> followed = follow(&follower);
     co_await run_until(face->loop, std::move(followed), MonoTime::max(), &ending.event);
+    parting = follower.parting();
   }
   if (ending.gone) co_return;
   if (ending.spoke) {
     co_await socket->close(net::WsClose::kPolicy, "this socket only tells; post messages");
   } else if (!still_allowed()) {
     co_await socket->close(net::WsClose::kPolicy, "no longer allowed");
+  } else if (parting) {
+    const net::WsClose code =
+        parting->restart ? net::WsClose::kServiceRestart : net::WsClose::kGoingAway;
+    co_await socket->close(code, come_back(parting->come_back));
   } else if (face->stopping || exchange->gone().is_set()) {
-    co_await socket->close(net::WsClose::kGoingAway, "come back");
+    co_await socket->close(net::WsClose::kGoingAway, come_back(kRetry));
   } else {
-    co_await socket->close(net::WsClose::kTryAgainLater, "come back");
+    co_await socket->close(net::WsClose::kTryAgainLater, come_back(kRetry));
   }
 }
 
@@ -183,11 +200,15 @@ Task<void> get_events(std::shared_ptr<Face> face, Authenticator* authenticator,
   exchange->cancel_when_gone();
   HttpSink sink(exchange);
   const std::string chat = chat_of(caller, exchange->params()[0]);
-  Follower follower(face, sink, chat, *start, allowed(authenticator, exchange, chat));
+  Follower follower(face, sink, chat, *start, allowed(authenticator, exchange, chat),
+                    guard_of(*exchange));
   HttpResponse head = net::sse_response();
-  head.body = kRetry;
+  head.body = retry_line(kRetry);
   const Result<void> begun = co_await exchange->start_stream(std::move(head));
   if (begun && !face->stopping) co_await follower.run();
+  if (!follower.parting()) co_return;
+  const Result<void> told = co_await exchange->write(retry_line(follower.parting()->come_back));
+  (void)told;  // nobody is left to hear of a failure
 }
 
 Task<void> get_socket(std::shared_ptr<Face> face, Authenticator* authenticator,

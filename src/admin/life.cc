@@ -1,0 +1,37 @@
+// Operations on the process's life.
+
+#include <boost/json.hpp>
+
+#include "admin/operations.h"
+#include "admin/rows.h"
+
+namespace sluice::admin {
+namespace {
+
+Error not_here() {
+  return Error(ErrorKind::kUnsupported, "this daemon can't be stopped from here");
+}
+
+}  // namespace
+
+void Operations::add_life() {
+  add("drain", "POST drain", {Param::flag("undo", "accept again")},
+      "Accepts nothing new, and says that it is not ready; the process stays.", &Operations::drain);
+  add("shutdown", "POST shutdown", {}, "Stops the daemon, as SIGTERM does.", &Operations::shutdown);
+}
+
+Operations::Answered Operations::drain(Arguments arguments) {
+  if (!parts_.hooks.drain) co_return not_here();
+  const bool drained = !arguments.flag("undo");
+  const Result<void> done = parts_.hooks.drain(drained);
+  if (!done) co_return done.error();
+  co_return json_answer({{"drained", drained}});
+}
+
+Operations::Answered Operations::shutdown(Arguments) {
+  if (!parts_.hooks.shutdown) co_return not_here();
+  const bool first = parts_.hooks.shutdown();
+  co_return json_answer({{"stopping", true}, {"first", first}});
+}
+
+}  // namespace sluice::admin
