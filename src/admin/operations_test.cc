@@ -56,6 +56,37 @@ TEST_F(AdminTest, StatusTellsAccountsAgentsAndRunningTurns) {
   EXPECT_EQ(status.at("running").at(0).at("attempt"), 2);
 }
 
+TEST_F(AdminTest, StatusTellsThePhaseAndWhatIsInFlight) {
+  hooks_.life = [] {
+    Hooks::Life life;
+    life.phase = "draining";
+    life.by_work = {{"turn", 1}, {"socket", 2}};
+    life.oldest = {{"turn", "req-1", 7, 1500}, {"socket", "r2", 0, 20}};
+    return life;
+  };
+  const json::object status = get("status").object();
+  EXPECT_EQ(status.at("phase"), "draining");
+  EXPECT_EQ(status.at("under_way").at("socket"), 2);
+  EXPECT_EQ(status.at("in_flight").at(0).at("request_id"), "req-1");
+  EXPECT_EQ(status.at("in_flight").at(0).at("age_ms"), 1500);
+  EXPECT_TRUE(status.at("in_flight").at(1).at("conversation").is_null());
+}
+
+TEST_F(AdminTest, DrainAndShutdownReachTheDaemon) {
+  hooks_.drain = [this](bool drained) -> Result<void> {
+    done_.emplace_back(drained ? "drain" : "undo");
+    return {};
+  };
+  hooks_.shutdown = [this] {
+    done_.emplace_back("shutdown");
+    return true;
+  };
+  EXPECT_EQ(post("drain").object().at("drained"), true);
+  EXPECT_EQ(post("drain", R"({"undo":true})").object().at("drained"), false);
+  EXPECT_EQ(post("shutdown").object().at("stopping"), true);
+  EXPECT_THAT(done_, ElementsAre("drain", "undo", "shutdown"));
+}
+
 TEST_F(AdminTest, DoctorTellsWhatIsWrongAndWhatToDo) {
   status_.accepting = false;
   status_.disk_low = true;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/version.h"
-#include "channels/hook/signature.h"
+#include "auth/signature.h"
 #include "runtime/task_group.h"
 
 namespace sluice::app {
@@ -47,8 +47,8 @@ Task<Result<void>> say_goodbye(Shard* shard, net::HttpClient* client, const Good
       request.url = *std::move(url);
       request.headers.set("Content-Type", "application/json");
       if (!options->secret.empty()) {
-        request.headers.set(hook::kSignatureHeader,
-                            hook::signature(options->secret.reveal(), body, shard->wall()));
+        request.headers.set(auth::kSignatureHeader,
+                            auth::signature(options->secret.reveal(), body, shard->wall()));
       }
       request.body = body;
       request.timeout = kGoodbyeTimeout;
