@@ -32,7 +32,8 @@ struct PendingSender {
 
 Result<void> read_messages(sqlite::Database& db, Recovered& out,
                            std::unordered_multimap<LaneId, PendingSender>& senders) {
-  return each(db, "SELECT id, lane, kind, place, late, sender, text, extra FROM messages ORDER BY id",
+  return each(db,
+              "SELECT id, lane, kind, place, late, sender, text, extra FROM messages ORDER BY id",
               [&](const sqlite::Statement& s) {
                 Recovered::Message message;
                 message.id = s.id<MessageId>(0);
