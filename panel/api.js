@@ -35,8 +35,10 @@ async function call(method, path, body) {
 
 const base = (chat) => `/v1/conversations/${encodeURIComponent(chat)}`;
 
+// Where sessions begin anew each day, it is this person's day.
+const time_zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const post = (chat, id, text, attachments) =>
-  call("POST", `${base(chat)}/messages`, attachments?.length ? { id, text, attachments } : { id, text });
+  call("POST", `${base(chat)}/messages`, { id, text, time_zone, ...(attachments?.length ? { attachments } : {}) });
 export const stop = (chat) => call("POST", `${base(chat)}/stop`);
 export const life = (message) => call("GET", `/v1/messages/${message}`);
 export const earlier = (chat, before) => call("GET", `${base(chat)}/history?html=1&limit=50&before=${before}`);
