@@ -283,7 +283,8 @@ void Lanes::grant_slots() {
 }
 
 void Lanes::suspect_done(LaneId id) {
-  core_.suspect_running = LaneId{};
+  if (core_.suspect_running == id) core_.suspect_running = LaneId{};
+  // One entry only: a lane whose person answered two questions has two suspects.
   const auto at = std::find(core_.suspects.begin(), core_.suspects.end(), id);
   if (at != core_.suspects.end()) core_.suspects.erase(at);
   start_suspects();

@@ -1,6 +1,7 @@
 #include "gateway/turns.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -135,12 +136,9 @@ bool Turns::stop(Lane& lane, StopReason why) {
   if (open.decision != OpenTurn::Decision::kRun) return false;
   open.decision = OpenTurn::Decision::kStop;
   open.row.not_before = UnixMillis{};
-  open.suspect = false;
-  const LaneId id = lane.id;
-  const bool was_next = core_.suspect_running == id;
-  std::erase(core_.suspects, id);
+  const bool suspect = std::exchange(open.suspect, false);
   core_.pump(lane);
-  if (was_next) lanes_.suspect_done(id);
+  if (suspect) lanes_.suspect_done(lane.id);
   return true;
 }
 

@@ -185,6 +185,31 @@ TEST_F(ShutdownTest, InterruptedTurnThatIsDroppedEndsInTheOpen) {
   EXPECT_THAT(agents_.calls, SizeIs(1));
 }
 
+// Found by the simulation, seed 32425: stopping one took both off the list of suspects.
+TEST_F(ShutdownTest, TwoInterruptedTurnsOfOneConversationThatArePutBackBothEnd) {
+  agents_.known = {agent("echo", OnInterrupt::kAsk)};
+  agent_does([](const TurnRequest& request) {
+    return request.attempt == 1 || request.text() == "other" ? Act::hang() : Act{};
+  });
+  start();
+  const Accepted first = say("c", "one");
+  restart();
+  const Accepted second = say("c", "two");
+  say("d", "other");
+  restart();
+  run_until_idle();
+  say("d", "/retry");  // one suspect at a time: this one holds the others back
+  say("c", "/retry");
+  say("c", "/retry");
+  say("c", "/stop");
+  run_until_idle();
+  say("d", "/stop");
+  run_until_rest();
+  EXPECT_FALSE(life(first.id).pending);
+  EXPECT_FALSE(life(second.id).pending);
+  EXPECT_THAT(bot().taken(), ::testing::Contains(::testing::AnyOf("re one", "re two")));
+}
+
 TEST_F(ShutdownTest, QuestionThatNobodyAnswersIsGivenUpAfterADay) {
   agents_.known = {agent("echo", OnInterrupt::kAsk)};
   agent_does([](const TurnRequest&) { return Act::hang(); });
