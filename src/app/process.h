@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "lifecycle/service_manager.h"
+#include "lifecycle/announcer.h"
 
 namespace sluice::app {
 

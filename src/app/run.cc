@@ -14,7 +14,7 @@
 #include "app/signals.h"
 #include "app/version.h"
 #include "config/file.h"
-#include "lifecycle/service_manager.h"
+#include "lifecycle/announcer.h"
 
 namespace sluice::app {
 namespace {
@@ -33,7 +33,7 @@ struct Running {
   Metrics metrics;
   std::optional<Shard> shard;
   UnixSystem system;
-  std::optional<lifecycle::ServiceManager> manager;
+  std::optional<lifecycle::Announcer> announcer;
   std::optional<lifecycle::InFlight> in_flight;
   std::optional<lifecycle::ShutdownCoordinator> coordinator;
   std::unique_ptr<Daemon> daemon;
@@ -80,7 +80,7 @@ void now_ready(Running& run) {
   run.coordinator->ready();
   run.log->info("ready", {{"version", kVersion}, {"ms", ms.count()}});
   print_banner(run);
-  run.manager->ready();
+  run.announcer->ready();
 }
 
 Task<void> serve(Running* run) {
@@ -108,10 +108,10 @@ Task<void> serve(Running* run) {
 void on_phase(Running& run, lifecycle::Phase phase) {
   run.log->debug("phase", {{"phase", to_string(phase)}});
   if (phase != lifecycle::Phase::kLameDuck) return;
-  run.manager->stopping();
+  run.announcer->stopping();
   run.tasks->spawn("ask_for_time",
-                   run.manager->ask_for_time(&run.coordinator->completed(),
-                                             run.shard->now() + run.coordinator->remaining()));
+                   run.announcer->ask_for_time(&run.coordinator->completed(),
+                                               run.shard->now() + run.coordinator->remaining()));
 }
 
 void on_signal(Running& run, int signal) {
@@ -158,7 +158,7 @@ std::optional<int> find_or_write_config(const config::Schema& schema, const Path
 
 int run_on_shard(Running& run) {
   run.shard.emplace(run.clock, random_seed());
-  run.manager.emplace(*run.shard, run.system);
+  run.announcer.emplace(*run.shard, run.system);
   run.in_flight.emplace(*run.shard);
   run.coordinator.emplace(*run.shard, *run.log, *run.in_flight,
                           shutdown_options(run.config->section<ProcessOptions>("")));
@@ -181,7 +181,7 @@ int run_on_shard(Running& run) {
   }
   run.daemon = std::move(*made);
   run.tasks.emplace(*run.shard);
-  run.tasks->spawn("alive", run.manager->tell_alive());
+  run.tasks->spawn("alive", run.announcer->tell_alive());
   run.tasks->spawn("serve", serve(&run));
   run.shard->run();
   run.tasks.reset();

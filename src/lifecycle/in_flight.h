@@ -1,7 +1,7 @@
 #pragma once
 // Module lifecycle: how the process ends. What is under way and since when (here), the phases of a
 // stop and their budgets (coordinator.h), hooks (hooks.h), goodbyes to those who follow
-// (parting.h), and what the service manager is told (service_manager.h). It may include base,
+// (parting.h), and what systemd is told (announcer.h). It may include base,
 // runtime and observe; system calls come through an interface that app/ fills.
 //
 // InFlight: everything that a stop waits for. A Guard is held for as long as its work is under

@@ -1,4 +1,4 @@
-#include "lifecycle/service_manager.h"
+#include "lifecycle/announcer.h"
 
 #include <fmt/format.h>
 
@@ -11,21 +11,21 @@ std::int64_t microseconds(Duration d) {
 
 }  // namespace
 
-void ServiceManager::ready() {
+void Announcer::ready() {
   system_.notify(fmt::format("READY=1\nMAINPID={}\nSTATUS=ready", system_.process_id()));
 }
 
-void ServiceManager::reloading() {
+void Announcer::reloading() {
   // The stamp is what Type=notify-reload (systemd 253) wants; older ones ignore it.
   system_.notify(
       fmt::format("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reloading", loop_.now().ns / 1000));
 }
 
-void ServiceManager::reloaded() { system_.notify("READY=1\nSTATUS=ready"); }
+void Announcer::reloaded() { system_.notify("READY=1\nSTATUS=ready"); }
 
-void ServiceManager::stopping() { system_.notify("STOPPING=1\nSTATUS=stopping"); }
+void Announcer::stopping() { system_.notify("STOPPING=1\nSTATUS=stopping"); }
 
-Task<void> ServiceManager::tell_alive() {
+Task<void> Announcer::tell_alive() {
   const std::optional<Duration> within = system_.watchdog();
   if (!within) co_return;
   for (;;) {
@@ -34,7 +34,7 @@ Task<void> ServiceManager::tell_alive() {
   }
 }
 
-Task<void> ServiceManager::ask_for_time(Event* over, MonoTime deadline) {
+Task<void> Announcer::ask_for_time(Event* over, MonoTime deadline) {
   while (!over->is_set() && loop_.now() < deadline) {
     system_.notify(fmt::format("EXTEND_TIMEOUT_USEC={}", microseconds(kExtension)));
     co_await over->wait_until(loop_.now() + kExtension / 2);

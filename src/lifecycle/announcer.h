@@ -1,5 +1,5 @@
 #pragma once
-// ServiceManager: what systemd (or whoever started us and listens) is told of the process's life.
+// Announcer: what systemd (or whoever started us and listens) is told of the process's life.
 // No library: each message is one datagram, and a failure is nobody's business.
 //
 // Shard-confined. Protocol: sd_notify(3), systemd 252 (2022).
@@ -25,13 +25,13 @@ class System {
   virtual std::int64_t process_id() = 0;
 };
 
-class ServiceManager {
+class Announcer {
  public:
   /// systemd waits that much longer with each message of a stop, which comes again within half of
   /// it.
   static constexpr Duration kExtension = std::chrono::seconds(10);
 
-  ServiceManager(Loop& loop, System& system) : loop_(loop), system_(system) {}
+  Announcer(Loop& loop, System& system) : loop_(loop), system_(system) {}
 
   void ready();
   void reloading();
