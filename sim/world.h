@@ -57,6 +57,8 @@ class World {
   WorldReport run();
 
  private:
+  static constexpr std::uint32_t kStrictAtOnce = 1;  // turns of the agent "strict" (C7)
+
   // script.cc: who exists and what they send.
   void write_script();
   void add_event(int n, const std::string& account, const std::string& chat,
@@ -65,13 +67,15 @@ class World {
   bool boot();
   void crash(bool power_loss);
   bool step();
+  bool at_rest();
+  void run_until_rest();
+  // world_people.cc: what people, platforms and operators do.
   bool was_told_nothing(const SentEvent& answer);
   void deliver_due();
   void keep_promises();
   void maybe_strike();
   void operate();
-  bool at_rest();
-  void run_until_rest();
+  // world_watch.cc: what must hold at each call and each send.
   void observe_call(const AgentCall& call);
   void observe_send(const std::string& account, const SendRequest& request);
   void trace(std::uint64_t what) { trace_ = (trace_ ^ what) * 0x100000001b3u; }

@@ -1,15 +1,11 @@
 #include "gateway/gateway.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
-#include <unordered_map>
 
 #include <fmt/core.h>
 
 #include "base/mutant.h"
 #include "base/utf8.h"
-#include "gateway/message_json.h"
 #include "runtime/guarded.h"
 
 namespace sluice {
@@ -18,32 +14,8 @@ namespace {
 constexpr milliseconds kHousekeeping{1'000};
 constexpr int kQuestionsEvery = 60;
 constexpr std::size_t kMarksAtOnce = 1'000;  // removed in one transaction
-constexpr std::string_view kClockAccepted = "clock_accepted";
-
-constexpr std::array<std::string_view, 5> kAccountStates = {"active", "paused", "parked",
-                                                            "conflict", "held"};
-constexpr std::array<std::string_view, 9> kMessageOutcomes = {"answered", "failed",  "stopped",
-                                                              "dead",     "expired", "withdrawn",
-                                                              "replaced", "handled", "dropped"};
-constexpr std::array<std::string_view, 4> kPartOutcomes = {"sent", "dead", "expired", "again"};
 
 }  // namespace
-
-std::string_view to_string(AccountState state) {
-  return kAccountStates[static_cast<std::size_t>(state)];
-}
-std::string_view to_string(MessageOutcome outcome) {
-  return kMessageOutcomes[static_cast<std::size_t>(outcome)];
-}
-std::string_view to_string(PartOutcome outcome) {
-  return kPartOutcomes[static_cast<std::size_t>(outcome)];
-}
-
-std::optional<MessageOutcome> message_outcome_from_string(std::string_view name) {
-  const auto at = std::find(kMessageOutcomes.begin(), kMessageOutcomes.end(), name);
-  if (at == kMessageOutcomes.end()) return std::nullopt;
-  return static_cast<MessageOutcome>(at - kMessageOutcomes.begin());
-}
 
 class Gateway::Host : public ChannelHost {
  public:
@@ -87,141 +59,6 @@ Gateway::Gateway(Parts parts, CoreOptions options)
 }
 
 Gateway::~Gateway() { core_.tasks.cancel(); }
-
-std::uint32_t Gateway::target_of(std::string_view extra) {
-  if (extra.empty()) return 0;
-  MessageExtra parsed = parse_extra(extra);
-  return core_.targets.number({std::move(parsed.agent), std::move(parsed.model)});
-}
-
-RouteExplanation Gateway::explain_route(const InboundMessage& event, std::string_view account) {
-  RouteExplanation out;
-  const LaneId lane = lanes_.find(account, event.chat, event.thread);
-  const RouteSubject subject{account, event.chat, event.chat_kind, event.sender, event.text};
-  const auto found = core_.accounts.find(account);
-  out.account_registered = found != core_.accounts.end() && found->second->channel != nullptr;
-  if (out.account_registered) {
-    out.let_in = intake_.passes_gates(*found->second, event);
-    out.account_agent = found->second->channel->account().agent;
-  }
-  const auto chosen = core_.choices.find(lane);
-  if (lane && chosen != core_.choices.end()) out.chosen = chosen->second;
-  out.steps = core_.routes.explain(subject);
-  out.target = core_.choose_target(lane, subject);
-  if (out.target.agent.empty() || !core_.agents.contains(out.target.agent))
-    out.target.agent = out.account_agent;
-  return out;
-}
-
-void Gateway::recover(Recovered recovered) {
-  core_.generation = recovered.generation;
-  core_.last_id = recovered.next_id - 1;
-  UnixMillis newest = recovered.newest_stamp;
-  for (const auto& [name, value] : recovered.marks) {
-    if (name == kClockAccepted)
-      newest.ms = std::max<std::int64_t>(newest.ms, std::atoll(value.c_str()));
-    if (!core_.load_choice(name, value)) core_.budgets.load(name, value);
-  }
-  core_.clock = std::make_unique<ClockGuard>(core_.loop, newest);
-  core_.conversations.load(std::move(recovered.conversations));
-  for (AccountRow& row : recovered.accounts) {
-    Account& account = core_.account(row.name);
-    account.row = std::move(row);
-  }
-  for (Cursor& cursor : recovered.cursors)
-    core_.account(cursor.account).cursor = std::move(cursor.value);
-  for (const ConversationRow& row : recovered.lanes) lanes_.restore(row);
-
-  std::unordered_map<MessageId, Waiting> in_turns;
-  for (const TurnRow& turn : recovered.turns) {
-    for (MessageId id : turn.messages) in_turns.emplace(id, Waiting{});
-  }
-  for (const Recovered::Message& message : recovered.messages) {
-    Lane* lane = lanes_.active(message.lane);
-    if (lane == nullptr) continue;
-    Waiting waiting{};
-    waiting.id = message.id;
-    waiting.person = message.person;
-    waiting.order = message.order;
-    waiting.bytes = message.bytes & 0x3FFFFFF;
-    waiting.committed = true;
-    waiting.command = message.kind == MessageKind::kCommand;
-    waiting.late = message.late;
-    waiting.target = target_of(message.extra);
-    core_.count_pending(*lane->account, waiting.person, waiting.bytes, 1);
-    const auto in_turn = in_turns.find(message.id);
-    if (in_turn != in_turns.end()) {
-      in_turn->second = waiting;
-    } else {
-      lanes_.add(*lane, waiting);
-    }
-  }
-  for (const Recovered::Part& part : recovered.parts) {
-    Lane* lane = lanes_.active(part.lane);
-    if (lane == nullptr) continue;
-    OutPart out;
-    out.id = part.id;
-    out.turn = part.turn;
-    out.event = part.event;
-    out.kind = part.kind;
-    outbox_.restore(*lane, std::move(out));
-  }
-  for (TurnRow& row : recovered.turns) {
-    Lane* lane = lanes_.active(row.lane);
-    if (lane == nullptr) continue;
-    OpenTurn open;
-    for (MessageId id : row.messages) {
-      const Waiting& waiting = in_turns.at(id);
-      if (waiting.id) open.taken.push_back(waiting);
-    }
-    const TurnState state = row.state;
-    open.row = std::move(row);
-    if (state == TurnState::kAsking) {
-      turns_.wait_for_decision(*lane, std::move(open));
-    } else if (state == TurnState::kParked) {
-      turns_.wait_outside(*lane, std::move(open));
-    } else if (state == TurnState::kRunning) {
-      ++lane->users;  // it comes before anything that waits
-      lane->busy = true;
-      interrupted_.emplace(lane->account->row.name, std::move(open));
-    } else {
-      if (state == TurnState::kDropped) open.decision = OpenTurn::Decision::kDrop;
-      if (state == TurnState::kStopped) open.decision = OpenTurn::Decision::kStop;
-      // It may wait for another attempt because a crash took the last one.
-      open.suspect = state == TurnState::kRetry;
-      if (open.suspect) core_.suspects.push_back(lane->id);
-      lane->reopened.push_back(std::move(open));
-    }
-  }
-  if (recovered.restored && !mutant(Mutant::kSendWhileHeld)) {
-    // Every account that has something to send, and every one that will be registered (C30).
-    restored_reason_ =
-        recovered.restored_reason.empty() ? "the store was restored" : recovered.restored_reason;
-    core_.tasks.spawn("hold", hold_all());
-  }
-  look_at_disk();
-  core_.tasks.spawn("housekeeping", housekeeping());
-}
-
-Task<void> Gateway::hold_all() {
-  std::vector<Account*> all;
-  for (auto& [name, account] : core_.accounts) {
-    if (account->row.state == AccountState::kActive) all.push_back(account.get());
-  }
-  // In effect before the first commit; on disk in one.
-  Transaction transaction;
-  for (Account* account : all) {
-    account->row.held_ms = core_.held_ms(*account);
-    account->row.state = AccountState::kHeld;
-    account->row.reason = restored_reason_;
-    account->row.since = core_.now();
-    transaction.changes.accounts.push_back(account->row);
-  }
-  // From here on the accounts' own states say it.
-  transaction.changes.marks.emplace_back("restored_accepted", "1");
-  const Transaction whole = std::move(transaction);
-  co_await core_.commit_surely(nullptr, [whole] { return whole; });
-}
 
 void Gateway::look_at_disk() {
   if (!free_disk_bytes_) return;
@@ -271,34 +108,6 @@ Task<Result<void>> Gateway::register_channel(std::unique_ptr<Channel> channel) {
   core_.log.info("channel_registered", {{"account", name}, {"kind", account.channel->info().kind}});
   resume_account(account);
   co_return Result<void>();
-}
-
-void Gateway::resume_account(Account& account) {
-  const auto [first, last] = interrupted_.equal_range(account.row.name);
-  std::vector<OpenTurn> open;
-  for (auto it = first; it != last; ++it) open.push_back(std::move(it->second));
-  interrupted_.erase(first, last);
-  for (OpenTurn& turn : open) {
-    Lane* lane = lanes_.active(turn.row.lane);
-    --lane->users;
-    lane->busy = false;
-    turns_.recover(*lane, std::move(turn));
-  }
-  lanes_.start_suspects();
-  std::vector<LaneId> ids;
-  lanes_.for_each([&](Lane& lane) {
-    if (lane.account == &account) ids.push_back(lane.id);
-  });
-  for (LaneId id : ids) {
-    Lane* parked = lanes_.active(id);
-    // What came later interrupts it, as before the restart.
-    if (parked != nullptr && parked->parked != nullptr && !parked->waiting.empty() &&
-        account.channel->account().mode == LaneMode::kInterrupt) {
-      turns_.stop(*parked, StopReason::kNewer);
-    }
-    if (Lane* lane = lanes_.active(id)) outbox_.kick(*lane);
-    if (Lane* lane = lanes_.active(id)) lanes_.pump(*lane);
-  }
 }
 
 Task<Result<void>> Gateway::unregister(std::string name) {
@@ -499,172 +308,6 @@ HistoryId Gateway::head(LaneId id) {
   if (const Lane* lane = lanes_.active(id)) return lane->committed_head;
   const Conversations::Slot slot = core_.conversations.find(id);
   return slot == Conversations::kNone ? HistoryId{} : core_.conversations.at(slot).head;
-}
-
-GatewayStatus Gateway::status() {
-  GatewayStatus status;
-  status.generation = core_.generation;
-  status.accepting = !core_.intake_closed && !core_.disk_low && !core_.storage_failed;
-  status.disk_low = core_.disk_low;
-  status.storage_failed = core_.storage_failed;
-  status.clock = to_string(core_.clock->trust());
-  status.conversations = core_.conversations.size();
-  status.lanes = lanes_.active_count();
-  status.pending = core_.pending_count;
-  status.pending_bytes = core_.pending_bytes;
-  status.asking = core_.asking.size();
-  status.parked = core_.parked.size();
-  status.readers = core_.feeds.subscriptions();
-  std::unordered_map<const Account*, std::uint64_t> outbox;
-  lanes_.for_each([&](Lane& lane) {
-    status.outbox += lane.out.size();
-    outbox[lane.account] += lane.out.size();
-    if (lane.running == nullptr || status.running.size() >= GatewayStatus::kRunningMax) return;
-    const RunningTurn& turn = *lane.running;
-    const auto ms = std::chrono::duration_cast<milliseconds>(core_.loop.now() - turn.since);
-    status.running.push_back({turn.row.id, lane.id, lane.account->row.name, turn.row.agent,
-                              turn.row.attempt, ms.count()});
-  });
-  std::sort(status.running.begin(), status.running.end(),
-            [](const auto& a, const auto& b) { return a.running_ms > b.running_ms; });
-  for (const auto& [name, account] : core_.accounts) {
-    const bool registered = account->channel != nullptr;
-    status.accounts.push_back({name, registered ? account->channel->info().kind : "", registered,
-                               account->row.state, account->row.reason, account->row.since,
-                               account->pending, outbox[account.get()]});
-  }
-  for (const auto& [name, agent] : core_.agents) {
-    const Result<void> health = agent->agent->health();
-    status.agents.push_back({name, agent->agent->info().kind, agent->slots.running,
-                             agent->slots.max, health ? "ok" : health.error().to_string()});
-  }
-  return status;
-}
-
-Task<Result<void>> Gateway::pause(std::string account, std::string reason) {
-  const auto found = core_.accounts.find(account);
-  if (found == core_.accounts.end())
-    co_return Error(ErrorKind::kNotFound, "no account named \"" + account + "\"");
-  co_await outbox_.set_state(found->second.get(), AccountState::kPaused, std::move(reason));
-  co_return Result<void>();
-}
-
-Task<Result<void>> Gateway::resume(std::string account) {
-  const auto found = core_.accounts.find(account);
-  if (found == core_.accounts.end())
-    co_return Error(ErrorKind::kNotFound, "no account named \"" + account + "\"");
-  co_await outbox_.set_state(found->second.get(), AccountState::kActive, "");
-  resume_account(*found->second);
-  co_return Result<void>();
-}
-
-Task<Result<void>> Gateway::redrive(std::int64_t dead_id) {
-  using Dead = std::optional<DeadLetter>;
-  const Result<Dead> read = co_await core_.store.read<Dead>(
-      [dead_id](StoreReader& reader) { return reader.dead_letter(dead_id); });
-  if (!read) co_return read.error();
-  if (!*read) co_return Error(ErrorKind::kNotFound, "no such dead letter");
-  const DeadLetter& letter = **read;
-  using Row = std::optional<ConversationRow>;
-  const LaneId lane_id = letter.lane;
-  const Result<Row> row = co_await core_.store.read<Row>(
-      [lane_id](StoreReader& reader) { return reader.conversation(lane_id); });
-  if (!row) co_return row.error();
-  if (!*row) co_return Error(ErrorKind::kNotFound, "its conversation is gone");
-  Lane& lane = lanes_.restore(**row);
-  ++lane.users;
-  Transaction transaction;
-  transaction.changes.redriven.emplace_back(dead_id, letter.part);
-  std::shared_ptr<MessageRow> message;
-  std::vector<PartRow> parts;
-  if (letter.message) {
-    message = std::make_shared<MessageRow>(*letter.message);
-    message->accepted_at = core_.now();  // its age counts from the operator's decision
-    message->sent_at = UnixMillis{};
-    message->order = 0;
-    message->held_before_ms = core_.held_ms(*lane.account);
-    transaction.changes.revived.push_back(message);
-  } else if (letter.outgoing) {
-    PartRow part = *letter.outgoing;
-    part.committed_at = core_.now();
-    part.held_before_ms = core_.held_ms(*lane.account);
-    part.claimed_by = 0;
-    part.tries = 0;
-    part.not_before = UnixMillis{};
-    // Refused parts never arrived; those of unknown fate are labelled already.
-    parts.push_back(std::move(part));
-    transaction.changes.parts = parts;
-  }
-  const Result<Receipt> receipt = co_await core_.store.commit(std::move(transaction));
-  --lane.users;
-  if (receipt && message) {
-    Waiting waiting{};
-    waiting.id = message->id;
-    waiting.person = person_of(core_.hash_key, lane.account->row.name, message->sender);
-    waiting.bytes = static_cast<std::uint32_t>(message->text.size()) & 0x3FFFFFF;
-    waiting.committed = true;
-    waiting.target = target_of(message->extra);
-    core_.count_pending(*lane.account, waiting.person, waiting.bytes, 1);
-    lanes_.add(lane, waiting);
-  } else if (receipt && !parts.empty()) {
-    outbox_.add(lane, std::move(parts));
-  }
-  lanes_.pump(lane);
-  if (!receipt) co_return receipt.error();
-  co_return Result<void>();
-}
-
-Task<Result<void>> Gateway::discard(std::int64_t dead_id) {
-  using Dead = std::optional<DeadLetter>;
-  const Result<Dead> read = co_await core_.store.read<Dead>(
-      [dead_id](StoreReader& reader) { return reader.dead_letter(dead_id); });
-  if (!read) co_return read.error();
-  if (!*read) co_return Error(ErrorKind::kNotFound, "no such dead letter");
-  Transaction transaction;
-  transaction.changes.redriven.emplace_back(dead_id, (*read)->part);
-  const Result<Receipt> receipt = co_await core_.store.commit(std::move(transaction));
-  if (!receipt) co_return receipt.error();
-  core_.log.warn("dead_letter_discarded", {{"id", dead_id}});
-  co_return Result<void>();
-}
-
-Result<void> Gateway::stop_turn(LaneId id) {
-  Lane* lane = lanes_.active(id);
-  if (lane == nullptr || !turns_.stop(*lane, StopReason::kOperator)) {
-    return Error(ErrorKind::kNotFound, "nothing is running in that conversation");
-  }
-  return {};
-}
-
-Task<Result<void>> Gateway::accept_clock() {
-  core_.clock->accept();
-  Transaction transaction;
-  transaction.changes.marks.emplace_back(std::string(kClockAccepted),
-                                         fmt::format("{}", core_.now().ms));
-  const Result<Receipt> receipt = co_await core_.store.commit(std::move(transaction));
-  if (!receipt) co_return receipt.error();
-  co_return Result<void>();
-}
-
-bool Gateway::person_is_active(std::string_view account, std::string_view sender) {
-  const std::uint64_t person = person_of(core_.hash_key, account, sender);
-  if (core_.pending_by_person.contains(person)) return true;
-  // Answers on their way quote the person. Whose they are is not known of lanes from before a
-  // restart.
-  bool leaving = false;
-  lanes_.for_each([&](const Lane& lane) {
-    leaving = leaving || (lane.account->row.name == account && !lane.out.empty() &&
-                          (lane.last_person == 0 || lane.last_person == person));
-  });
-  return leaving;
-}
-
-void Gateway::begin_erasure(std::string_view account, std::string_view sender) {
-  core_.being_erased.insert(person_of(core_.hash_key, account, sender));
-}
-
-void Gateway::end_erasure(std::string_view account, std::string_view sender) {
-  core_.being_erased.erase(person_of(core_.hash_key, account, sender));
 }
 
 }  // namespace sluice

@@ -175,6 +175,9 @@ class Gateway {
   class Host;
   Task<void> housekeeping();
   Task<void> forget_budgets();
+  static constexpr std::string_view kClockAccepted = "clock_accepted";  // a mark
+  /// What waits of a message that is on disk; takes its person, bytes and target.
+  Waiting waiting_of(MessageId id, std::uint64_t person, std::size_t bytes, std::string_view extra);
   std::uint32_t target_of(std::string_view extra);
   void look_at_disk();
   Task<void> hold_all();
