@@ -6,7 +6,7 @@
 namespace sluice::sim {
 namespace {
 
-constexpr std::uint64_t kStepsMax = 400'000;
+constexpr std::uint64_t kStepsMax = 100'000;
 constexpr HashKey kHashKey = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
 }  // namespace
