@@ -20,6 +20,7 @@ class SimChannel : public Channel {
 
   const ChannelInfo& info() const override { return info_; }
   const AccountOptions& account() const override { return account_; }
+  void set_account(const AccountOptions& account) override { account_ = account; }
   Task<Result<void>> start(ChannelHost& host) override;
   Task<void> stop() override;
   Task<SendOutcome> send(SendRequest request) override;

@@ -134,6 +134,8 @@ class Channel {
   virtual ~Channel() = default;
   virtual const ChannelInfo& info() const = 0;
   virtual const AccountOptions& account() const = 0;
+  /// Others in their place, while it runs: a reload (Gateway::set_account).
+  virtual void set_account(const AccountOptions& account) = 0;
   virtual const Formatter& formatter() const;
   /// Connects and begins to deliver events. host outlives the channel's tasks. An error: not
   /// registered.

@@ -56,7 +56,7 @@ struct Account {
 };
 
 struct RegisteredAgent {
-  std::unique_ptr<Agent> agent;
+  std::shared_ptr<Agent> agent;  // shared with turns that run; null once it was removed
   FairSlots::Agent slots;
 };
 
@@ -194,6 +194,11 @@ struct Core {
   std::int64_t next_id() { return ++last_id; }
   UnixMillis now() { return clock->now(); }
   Account& account(std::string_view name);
+  /// nullptr if there is none, or none any more. A turn keeps what it got.
+  std::shared_ptr<Agent> agent(std::string_view name) const {
+    const auto found = agents.find(name);
+    return found == agents.end() ? nullptr : found->second->agent;
+  }
   /// The account's held time up to now, for ages that do not count it (C24).
   std::int64_t held_ms(const Account& account);
   /// Age of a row without the time its account was held.

@@ -68,14 +68,45 @@ void Gateway::look_at_disk() {
 }
 
 Result<void> Gateway::add_agent(std::unique_ptr<Agent> agent) {
-  const std::string name = agent->info().name;
-  auto& slot = core_.agents[name];
-  if (slot != nullptr)
+  const std::string& name = agent->info().name;
+  if (core_.agent(name) != nullptr)
     return Error(ErrorKind::kConflict, "an agent named \"" + name + "\" is registered");
-  slot = std::make_unique<RegisteredAgent>();
-  slot->slots.max = agent->info().max_turns;
-  slot->agent = std::move(agent);
+  set_agent(std::move(agent));
   return {};
+}
+
+void Gateway::set_agent(std::unique_ptr<Agent> agent) {
+  // Its slots stay: those of turns that run are given back to them.
+  auto& entry = core_.agents[agent->info().name];
+  if (entry == nullptr) entry = std::make_unique<RegisteredAgent>();
+  entry->slots.max = agent->info().max_turns;
+  entry->agent = std::move(agent);
+  lanes_.grant_slots();  // it may have more of them now
+}
+
+void Gateway::remove_agent(std::string_view name) {
+  const auto found = core_.agents.find(name);
+  if (found == core_.agents.end()) return;
+  found->second->agent.reset();
+  look_again(nullptr);  // what was queued for it need not wait until one of its slots is free
+}
+
+void Gateway::set_account(std::string_view channel, const AccountOptions& options) {
+  const auto found = core_.accounts.find(channel);
+  if (found == core_.accounts.end() || found->second->channel == nullptr) return;
+  found->second->channel->set_account(options);
+  look_again(found->second.get());
+}
+
+/// Lanes of an account, of all if it is null, ask again for what they wait for.
+void Gateway::look_again(const Account* account) {
+  std::vector<LaneId> ids;
+  lanes_.for_each([&](Lane& lane) {
+    if (account == nullptr || lane.account == account) ids.push_back(lane.id);
+  });
+  for (const LaneId id : ids) {
+    if (Lane* lane = lanes_.active(id)) lanes_.look_again(*lane);
+  }
 }
 
 Task<Result<void>> Gateway::register_channel(std::unique_ptr<Channel> channel) {

@@ -100,6 +100,13 @@ class Gateway {
 
   /// kConflict if the name is taken.
   Result<void> add_agent(std::unique_ptr<Agent> agent);
+  /// Adds it, or puts it in the place of the one of that name; calls under way keep the old one
+  /// until they end.
+  void set_agent(std::unique_ptr<Agent> agent);
+  /// Calls under way keep it; what waits for it goes to the account's own agent, and a turn that
+  /// was to be tried again with it fails in the open. Unknown names: nothing.
+  void remove_agent(std::string_view name);
+  std::shared_ptr<Agent> agent(std::string_view name) const { return core_.agent(name); }
 
   /// Which agents answer what from now on; messages that wait keep theirs. Agents that are not
   /// registered are passed over in favour of the account's own.
@@ -114,6 +121,9 @@ class Gateway {
   /// success.
   Task<Result<void>> unregister(std::string name);
   std::vector<std::string> channel_names() const;
+  /// The account's options from now on, also for what waits; its channel notices nothing. Unknown
+  /// names: nothing.
+  void set_account(std::string_view channel, const AccountOptions& options);
 
   /// Sends a text that no turn made, once for each key (C20). kNotFound if no such channel is
   /// registered (counted), kConflict if the key was used with another text.
@@ -182,6 +192,7 @@ class Gateway {
   void look_at_disk();
   Task<void> hold_all();
   void resume_account(Account& account);
+  void look_again(const Account* account);
   Lane* lane_of(LaneId id) { return lanes_.active(id); }
 
   Core core_;

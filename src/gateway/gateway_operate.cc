@@ -50,7 +50,7 @@ RouteExplanation Gateway::explain_route(const InboundMessage& event, std::string
   if (lane && chosen != core_.choices.end()) out.chosen = chosen->second;
   out.steps = core_.routes.explain(subject);
   out.target = core_.choose_target(lane, subject);
-  if (out.target.agent.empty() || !core_.agents.contains(out.target.agent))
+  if (out.target.agent.empty() || core_.agent(out.target.agent) == nullptr)
     out.target.agent = out.account_agent;
   return out;
 }
@@ -88,6 +88,7 @@ GatewayStatus Gateway::status() {
                                account->pending, outbox[account.get()]});
   }
   for (const auto& [name, agent] : core_.agents) {
+    if (agent->agent == nullptr) continue;
     const Result<void> health = agent->agent->health();
     status.agents.push_back({name, agent->agent->info().kind, agent->slots.running,
                              agent->slots.max, health ? "ok" : health.error().to_string()});

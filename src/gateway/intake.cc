@@ -362,8 +362,8 @@ void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
   const bool fresh = row->accepted_at - since < core_.options.expire_inbound;
   const bool may_start = alone && fresh && row->kind == MessageKind::kTurn &&
                          options.mode != LaneMode::kCollect && !gap &&
-                         agent != core_.agents.end() && lanes_.can_start_at_once(lane) &&
-                         !mutant(Mutant::kAttemptChargedLate);
+                         agent != core_.agents.end() && agent->second->agent != nullptr &&
+                         lanes_.can_start_at_once(lane) && !mutant(Mutant::kAttemptChargedLate);
   plan.queued = true;
   lanes_.add(lane, plan.waiting);
   core_.count_pending(account, plan.waiting.person, plan.waiting.bytes, 1);

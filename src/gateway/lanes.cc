@@ -219,7 +219,7 @@ bool Lanes::wants_slot(Lane& lane) {
 
 std::string_view Lanes::agent_of(const Lane& lane, std::uint32_t target) const {
   const std::string& routed = core_.targets.at(target).agent;
-  if (!routed.empty() && core_.agents.contains(routed)) return routed;
+  if (!routed.empty() && core_.agent(routed) != nullptr) return routed;
   const Channel* channel = lane.account->channel.get();
   return channel == nullptr ? std::string_view() : std::string_view(channel->account().agent);
 }
@@ -252,6 +252,14 @@ void Lanes::pump(Lane& lane) {
     core_.slots.enqueue(lane, lane.account->row.name, lane.waiting.front().person, limits_of(lane));
   }
   grant_slots();
+}
+
+void Lanes::look_again(Lane& lane) {
+  // One that is tried again keeps its agent.
+  const bool moved = lane.queued() && lane.reopened.empty() && !lane.waiting.empty() &&
+                     &limits_of(lane) != lane.agent();
+  if (moved) core_.slots.release(lane);
+  pump(lane);
 }
 
 void Lanes::grant_slots() {

@@ -43,6 +43,8 @@ class Lanes {
   Waiting take(Lane& lane, MessageId id);
 
   void pump(Lane& lane);
+  /// Agents or the options of its account have changed.
+  void look_again(Lane& lane);
   void grant_slots();
   void suspect_done(LaneId id);
   void start_suspects();

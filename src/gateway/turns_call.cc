@@ -145,13 +145,14 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
                                       std::optional<Error>* failure) {
   RunningTurn& running = *lane->running;
   Ending ending;
-  const auto found = core_.agents.find(running.row.agent);
-  if (found == core_.agents.end()) {
+  // Its own share: a reload may put another in its place meanwhile.
+  const std::shared_ptr<Agent> shared = core_.agent(running.row.agent);
+  if (shared == nullptr) {
     *failure =
         Error(ErrorKind::kUnavailable, "agent \"" + running.row.agent + "\" is not configured");
     co_return ending;
   }
-  Agent& agent = *found->second->agent;
+  Agent& agent = *shared;
   TurnRequest request;
   request.turn = running.row.id;
   request.attempt = running.row.attempt;

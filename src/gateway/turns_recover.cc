@@ -13,11 +13,10 @@ namespace sluice {
 
 void Turns::recover(Lane& lane, OpenTurn open) {
   core_.counters.turns_interrupted.add();
-  const auto found = core_.agents.find(open.row.agent);
-  const OnInterrupt rule = found == core_.agents.end() ? OnInterrupt::kFail
-                           : mutant(Mutant::kIgnoreOnInterrupt)
-                               ? OnInterrupt::kRerun
-                               : found->second->agent->info().on_interrupt;
+  const std::shared_ptr<Agent> agent = core_.agent(open.row.agent);
+  const OnInterrupt rule = agent == nullptr                     ? OnInterrupt::kFail
+                           : mutant(Mutant::kIgnoreOnInterrupt) ? OnInterrupt::kRerun
+                                                                : agent->info().on_interrupt;
   core_.log.warn("turn_interrupted", {{"turn", open.row.id.value},
                                       {"lane", lane.id.value},
                                       {"attempt", open.row.attempt},

@@ -36,7 +36,7 @@ Task<void> Turns::summarise(Lane* lane) {
   const Channel* channel = lane->account->channel.get();
   const auto found =
       channel == nullptr ? core_.agents.end() : core_.agents.find(channel->account().summary_agent);
-  if (found != core_.agents.end()) {
+  if (found != core_.agents.end() && found->second->agent != nullptr) {
     RegisteredAgent* agent = found->second.get();
     const HistoryId from = lane->committed_head;
     const HistoryId after = core_.head(*lane).session_start;
@@ -59,6 +59,8 @@ Task<void> Turns::summarise(Lane* lane) {
 Task<void> Turns::summarise_with(Lane* lane, RegisteredAgent* agent,
                                  std::vector<HistoryRow> lines) {
   if (agent->slots.running >= agent->slots.max) co_return;  // after the next turn, then
+  const std::shared_ptr<Agent> shared = agent->agent;       // a reload may replace it meanwhile
+  if (shared == nullptr) co_return;
   auto message = std::make_shared<MessageRow>();
   message->id = MessageId{core_.next_id()};
   message->lane = lane->id;
@@ -75,8 +77,8 @@ Task<void> Turns::summarise_with(Lane* lane, RegisteredAgent* agent,
   request.session = request.request_id;
   request.messages.push_back(std::move(message));
   ++agent->slots.running;
-  const milliseconds limit = std::min(core_.options.turn_timeout, agent->agent->info().timeout);
-  auto outcome = co_await run_until(core_.loop, run_unseen(agent->agent.get(), std::move(request)),
+  const milliseconds limit = std::min(core_.options.turn_timeout, shared->info().timeout);
+  auto outcome = co_await run_until(core_.loop, run_unseen(shared.get(), std::move(request)),
                                     core_.loop.now() + limit);
   --agent->slots.running;
   lanes_.grant_slots();

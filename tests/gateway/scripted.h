@@ -73,6 +73,7 @@ class ScriptedChannel : public Channel {
 
   const ChannelInfo& info() const override { return platform_.info; }
   const AccountOptions& account() const override { return platform_.account; }
+  void set_account(const AccountOptions& account) override { platform_.account = account; }
 
   Task<Result<void>> start(ChannelHost& host) override {
     host_ = &host;

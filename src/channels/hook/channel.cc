@@ -60,6 +60,10 @@ HookChannel::~HookChannel() {
   if (face_ != nullptr) face_->host = nullptr;
 }
 
+void HookChannel::set_account(const AccountOptions& account) {
+  static_cast<AccountOptions&>(options_) = account;
+}
+
 Task<Result<void>> HookChannel::start(ChannelHost& host) {
   if (door_.is_open()) {
     const Result<void> added = mount_.add(info_.name, *this);

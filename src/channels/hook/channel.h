@@ -45,6 +45,7 @@ class HookChannel : public Channel, private Receiver {
 
   const ChannelInfo& info() const override { return info_; }
   const AccountOptions& account() const override { return options_; }
+  void set_account(const AccountOptions& account) override;
   const Formatter& formatter() const override { return formatter_; }
   /// kConflict: the name is taken on the mount. Without a token or secret nothing is mounted: the
   /// account then only sends.
@@ -69,7 +70,7 @@ class HookChannel : public Channel, private Receiver {
   net::HttpClientRequest post(const SendRequest& request, const ReplyTo& to, net::Url url) const;
 
   const ChannelInfo info_;
-  const HookOptions options_;
+  HookOptions options_;
   Door door_;
   const net::EgressPolicy policy_;
   const HookFormatter formatter_;

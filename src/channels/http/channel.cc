@@ -111,6 +111,11 @@ HttpChannel::~HttpChannel() {
   if (face_ != nullptr) face_->host = nullptr;
 }
 
+void HttpChannel::set_account(const AccountOptions& account) {
+  static_cast<AccountOptions&>(options_) = account;
+  if (face_ != nullptr) static_cast<AccountOptions&>(face_->options) = account;
+}
+
 Task<Result<void>> HttpChannel::start(ChannelHost& host) {
   if (*place_ != nullptr) {
     co_return Error(ErrorKind::kConflict,

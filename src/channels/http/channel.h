@@ -67,6 +67,7 @@ class HttpChannel : public Channel {
 
   const ChannelInfo& info() const override { return info_; }
   const AccountOptions& account() const override { return options_; }
+  void set_account(const AccountOptions& account) override;
   Task<Result<void>> start(ChannelHost& host) override;
   /// New requests get 503, streams end, and what was posted is answered.
   Task<void> stop() override;
@@ -75,7 +76,7 @@ class HttpChannel : public Channel {
   void leave();
 
   const ChannelInfo info_;
-  const HttpChannelOptions options_;
+  HttpChannelOptions options_;
   const std::shared_ptr<std::shared_ptr<Face>> place_;
   Metrics& metrics_;
   media::Library* const library_;

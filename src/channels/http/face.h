@@ -50,7 +50,7 @@ struct Face {
   media::Library* const media;  // null: nothing can be attached
   Loop& loop;
   const std::string account;
-  const HttpChannelOptions options;
+  HttpChannelOptions options;
   bool stopping = false;
   Event arrivals;  // pulsed when a conversation may have come into being
   Event changed;   // pulsed when a request ends

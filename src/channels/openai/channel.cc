@@ -108,6 +108,13 @@ OpenAiChannel::~OpenAiChannel() {
   if (face_ != nullptr) face_->host = nullptr;
 }
 
+void OpenAiChannel::set_account(const AccountOptions& account) {
+  static_cast<AccountOptions&>(options_) = account;
+  if (face_ == nullptr) return;
+  static_cast<AccountOptions&>(face_->options) = account;
+  face_->list_models();
+}
+
 Task<Result<void>> OpenAiChannel::start(ChannelHost& host) {
   if (mount_->face_ != nullptr) {
     co_return Error(ErrorKind::kConflict,

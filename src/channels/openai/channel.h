@@ -57,6 +57,7 @@ class OpenAiChannel : public Channel {
 
   const ChannelInfo& info() const override { return info_; }
   const AccountOptions& account() const override { return options_; }
+  void set_account(const AccountOptions& account) override;
   Task<Result<void>> start(ChannelHost& host) override;
   /// New requests get 503, and so do those that wait for an answer; their turns go on.
   Task<void> stop() override;
@@ -65,7 +66,7 @@ class OpenAiChannel : public Channel {
   void leave();
 
   const ChannelInfo info_;
-  const OpenAiFaceOptions options_;
+  OpenAiFaceOptions options_;
   const std::shared_ptr<OpenAiMount> mount_;
   Metrics& metrics_;
   std::shared_ptr<Face> face_;

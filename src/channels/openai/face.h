@@ -38,7 +38,11 @@ struct Face {
         broken(metrics.counter("sluice_openai_streams_broken_total",
                                "Streams ended because the answer began anew.",
                                {{"account", account}})) {
-    models.push_back(options.agent);
+    list_models();
+  }
+
+  void list_models() {
+    models = {options.agent};
     for (const std::string& name : options.models) {
       if (!has_model(name)) models.push_back(name);
     }
@@ -51,7 +55,7 @@ struct Face {
   ChannelHost* host;  // null once the channel has gone
   Loop& loop;
   const std::string account;
-  const OpenAiFaceOptions options;
+  OpenAiFaceOptions options;
   std::vector<std::string> models;  // the agent's own name first
   const UnixMillis started_at;
   bool stopping = false;
