@@ -198,17 +198,20 @@ Task<void> Daemon::serve(net::HttpExchange& exchange, Door door) {
 }
 
 Result<void> Daemon::listen() {
-  std::optional<net::TlsServerFiles> tls;
+  std::shared_ptr<net::TlsContext> tls;
   if (!options_.tls.certificate.empty()) {
-    tls = net::TlsServerFiles{options_.tls.certificate, options_.tls.key, options_.tls.min_version};
+    auto context = net::TlsContext::for_server(
+        {options_.tls.certificate, options_.tls.key, options_.tls.min_version});
+    if (!context) return context.error().within("server.tls");
+    tls = std::move(*context);
   }
   for (const std::string& text : options_.listen) {
     const Result<ListenAddress> address = parse_listen(text);
     if (!address) return address.error();
     const Result<net::Endpoint> bound = server_->listen_tcp(address->host, address->port, tls);
     if (!bound) return in_words(bound.error(), text);
-    listeners_.push_back({bound->address.to_string(), bound->port, tls.has_value()});
-    parts_.log.info("listening", {{"address", bound->to_string()}, {"tls", tls.has_value()}});
+    listeners_.push_back({bound->address.to_string(), bound->port, tls != nullptr});
+    parts_.log.info("listening", {{"address", bound->to_string()}, {"tls", tls != nullptr}});
   }
   auto origins = auth::Origins::make(listeners_, options_.public_hosts);
   if (!origins) return origins.error().within("server.public_hosts");

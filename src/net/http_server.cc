@@ -90,6 +90,7 @@ struct Listener {
   OwnedFd fd;
   Watch watch;
   std::shared_ptr<TlsContext> tls;
+  std::optional<Endpoint> bound;  // TCP
   std::string unix_path;
   dev_t device = 0;
   ino_t inode = 0;
@@ -103,6 +104,7 @@ struct HttpServer::Impl {
   Result<void> start(std::unique_ptr<Listener> listener);
   static Task<void> accept_loop(Impl* self, Listener* listener);
   bool accept_some(Listener& listener, int* error);
+  void accept_last(Listener& listener);
   void welcome(int fd, const sockaddr_storage& from, Listener& listener);
 
   HttpServerShared shared;
@@ -193,35 +195,58 @@ HttpServer::HttpServer(Shard& shard, HttpServerOptions options, HttpServerHooks 
     : impl_(std::make_unique<Impl>(shard, options, std::move(hooks))) {}
 HttpServer::~HttpServer() = default;
 
+/// While it lives, our own listeners on a port do not keep another one from it: an address that
+/// overlaps with one of ours ("0.0.0.0" in the place of "127.0.0.1") is bound before that is
+/// closed.
+class SharedPort {
+ public:
+  SharedPort(const std::vector<std::unique_ptr<Listener>>& ours, std::uint16_t port, int fd) {
+    for (const auto& listener : ours) {
+      if (listener->bound && listener->bound->port == port) all_.push_back(listener->fd.get());
+    }
+    if (!all_.empty()) all_.push_back(fd);
+    set(1);
+  }
+  ~SharedPort() { set(0); }
+  SharedPort(const SharedPort&) = delete;
+  SharedPort& operator=(const SharedPort&) = delete;
+
+ private:
+  void set(int on) const {
+    for (const int fd : all_) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  }
+  std::vector<int> all_;
+};
+
 Result<Endpoint> HttpServer::listen_tcp(const std::string& host, std::uint16_t port,
-                                        const std::optional<TlsServerFiles>& tls) {
+                                        std::shared_ptr<TlsContext> tls) {
   auto address = IpAddress::parse(host == "localhost" ? "127.0.0.1" : host);
   if (!address) return address.error().within("listening on " + host);
   const Endpoint wanted{*address, port};
-  std::shared_ptr<TlsContext> context;
-  if (tls) {
-    auto made = TlsContext::for_server(*tls);
-    if (!made) return made.error();
-    context = std::move(*made);
-  }
   sockaddr_storage storage{};
   socklen_t size = to_sockaddr(wanted, storage);
   const int fd = ::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return bind_error(wanted.to_string(), errno);
   auto listener = std::make_unique<Listener>(impl_->shared.poller, impl_->shared.shard, fd);
-  listener->tls = std::move(context);
+  listener->tls = std::move(tls);
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   // "::" means IPv6 only: who wants both says both, on every machine alike.
   if (!address->v4) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  const bool ours = std::any_of(impl_->listeners.begin(), impl_->listeners.end(),
+                                [&](const auto& other) { return other->bound == wanted; });
+  if (ours) return bind_error(wanted.to_string(), EADDRINUSE);
+  const SharedPort shared(impl_->listeners, port, fd);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0) {
     return bind_error(wanted.to_string(), errno);
   }
-  auto started = impl_->start(std::move(listener));
-  if (!started) return started.error().within(wanted.to_string());
   size = sizeof storage;
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size);
-  return from_sockaddr(storage);
+  const Endpoint bound = from_sockaddr(storage);
+  listener->bound = bound;
+  auto started = impl_->start(std::move(listener));
+  if (!started) return started.error().within(wanted.to_string());
+  return bound;
 }
 
 Result<void> HttpServer::listen_unix(const std::string& path) {
@@ -254,14 +279,30 @@ Result<void> HttpServer::listen_unix(const std::string& path) {
 
 void HttpServer::retire_connections() { impl_->shared.retiring = true; }
 
-void HttpServer::close_listeners() {
-  for (const auto& listener : impl_->listeners) {
-    // What the kernel has accepted for us would be reset: those clients are better told.
-    int error = 0;
-    for (int round = 0; round < kLastRounds && impl_->accept_some(*listener, &error); ++round) {
-    }
+void HttpServer::Impl::accept_last(Listener& listener) {
+  // What the kernel has accepted for us would be reset: those clients are better told.
+  int error = 0;
+  for (int round = 0; round < kLastRounds && accept_some(listener, &error); ++round) {
   }
+}
+
+void HttpServer::close_listeners() {
+  for (const auto& listener : impl_->listeners) impl_->accept_last(*listener);
   impl_->listeners.clear();
+}
+
+void HttpServer::close_listener(const Endpoint& bound) {
+  std::erase_if(impl_->listeners, [&](const std::unique_ptr<Listener>& listener) {
+    if (listener->bound != bound) return false;
+    impl_->accept_last(*listener);
+    return true;
+  });
+}
+
+void HttpServer::set_tls(std::shared_ptr<TlsContext> tls) {
+  for (const auto& listener : impl_->listeners) {
+    if (listener->bound) listener->tls = tls;
+  }
 }
 
 Task<std::size_t> HttpServer::stop(MonoTime deadline) {

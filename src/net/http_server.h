@@ -169,14 +169,19 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   /// Host is an IP literal or "localhost" (127.0.0.1); port 0 takes a free one. Returns what was
-  /// bound. kConflict: the address is in use; kInvalidArgument: not an address, or TLS files that
-  /// do not fit.
+  /// bound. kConflict: the address is in use, by others or by us; it may overlap with one of ours.
+  /// kInvalidArgument: not an address.
   Result<Endpoint> listen_tcp(const std::string& host, std::uint16_t port,
-                              const std::optional<TlsServerFiles>& tls = std::nullopt);
+                              std::shared_ptr<TlsContext> tls = nullptr);
   /// Mode 0600. A stale socket is replaced; kConflict if somebody listens there, or if it is no
   /// socket.
   Result<void> listen_unix(const std::string& path);
 
+  /// Takes what waits to be accepted there (what listen_tcp returned), and listens there no more;
+  /// connections go on.
+  void close_listener(const Endpoint& bound);
+  /// For connections that come from now on, on every TCP listener; null: without TLS.
+  void set_tls(std::shared_ptr<TlsContext> tls);
   /// Every answer from now on says "Connection: close": clients go elsewhere by themselves.
   void retire_connections();
   /// Takes what waits to be accepted, and stops accepting; connections go on.

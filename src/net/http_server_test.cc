@@ -434,6 +434,45 @@ TEST(HttpServerTest, TellsAPortInUse) {
   });
 }
 
+TEST(HttpServerTest, AListenerIsClosedAloneAndItsConnectionsGoOn) {
+  HttpServerFixture f;
+  const std::uint16_t port = f.listen();
+  const std::uint16_t other = f.listen();
+  RawSocket client = RawSocket::connect(port);
+  client.send(get("/hold"));
+  EXPECT_TRUE(f.eventually([&] { return f.started == 1; }));
+  RawSocket waiting = RawSocket::connect(port);
+  f.thread().run([&] { f.server().close_listener({*IpAddress::parse("127.0.0.1"), port}); });
+  waiting.send(get("/echo"));
+  EXPECT_THAT(waiting.read_response(), HasSubstr("200 OK"));
+  f.open_gate();
+  EXPECT_THAT(client.read_response(), HasSubstr("200 OK"));
+  RawSocket still = RawSocket::connect(other);
+  still.send(get("/echo"));
+  EXPECT_THAT(still.read_response(), HasSubstr("200 OK"));
+  // Nobody holds the port any more.
+  HttpServerFixture next;
+  next.thread().run([&] { EXPECT_TRUE(next.server().listen_tcp("127.0.0.1", port)); });
+}
+
+TEST(HttpServerTest, AnAddressThatOverlapsWithOneOfOursIsBoundBesideIt) {
+  HttpServerFixture f;
+  const std::uint16_t port = f.listen();
+  f.thread().run([&] {
+    EXPECT_TRUE(f.server().listen_tcp("0.0.0.0", port));
+    f.server().close_listener({*IpAddress::parse("127.0.0.1"), port});
+  });
+  RawSocket client = RawSocket::connect(port);
+  client.send(get("/echo"));
+  EXPECT_THAT(client.read_response(), HasSubstr("200 OK"));
+  // And it is ours alone all the same.
+  HttpServerFixture other;
+  other.thread().run([&] {
+    EXPECT_FALSE(other.server().listen_tcp("0.0.0.0", port));
+    EXPECT_FALSE(other.server().listen_tcp("127.0.0.1", port));
+  });
+}
+
 TEST(HttpServerTest, KnowsWhoIsAtTheOtherEndOfAUnixSocket) {
   test::TempDir dir;
   HttpServerFixture f;

@@ -6,9 +6,10 @@
 // exchange.params() in order; a last {name*} takes the rest, slashes included. Fixed segments win
 // over {name}. HEAD falls back to GET. 404 and 405 (with Allow) are problem+json.
 //
-// Shard-confined; add routes before serving. Must outlive the server.
+// Shard-confined; routes may be added while it serves, never taken away. Must outlive the server.
 
 #include <functional>
+#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,7 +59,7 @@ class Router {
   Match find(const HttpRequest& request) const;
   static bool matches(const Route& route, const std::vector<std::string_view>& path);
 
-  std::vector<Route> routes_;
+  std::list<Route> routes_;  // requests under way keep theirs while others are added
   HttpGate gate_;
 };
 

@@ -54,7 +54,14 @@ class TlsTest : public ::testing::Test {
   }
   Result<Endpoint> listen(const TlsServerFiles& files) {
     Result<Endpoint> bound = Error();
-    f_.thread().run([&] { bound = f_.server().listen_tcp("127.0.0.1", 0, files); });
+    f_.thread().run([&] {
+      auto context = TlsContext::for_server(files);
+      if (context) {
+        bound = f_.server().listen_tcp("127.0.0.1", 0, *context);
+      } else {
+        bound = context.error();
+      }
+    });
     return bound;
   }
   /// Fetches with a client that trusts what ca holds, closed again before this returns.
@@ -85,6 +92,18 @@ TEST_F(TlsTest, ServesAClientThatTrustsItsCertificate) {
     ASSERT_TRUE(got) << got.error().error.to_string();
     EXPECT_THAT(got->body, HasSubstr(" tls"));
   }
+}
+
+TEST_F(TlsTest, ConnectionsFromNowOnGetTheCertificateThatWasSetLast) {
+  const auto bound = listen(files_);
+  ASSERT_TRUE(bound);
+  f_.thread().run([&] {
+    f_.server().set_tls(*TlsContext::for_server({dir_.file("other.pem"), dir_.file("other.key")}));
+  });
+  EXPECT_TRUE(fetch(dir_.file("other.pem"), {.url = url(bound->port, "localhost", "/who")}));
+  EXPECT_FALSE(fetch(files_.certificate_chain, {.url = url(bound->port, "localhost", "/who")}));
+  f_.thread().run([&] { f_.server().set_tls(nullptr); });
+  EXPECT_FALSE(fetch(dir_.file("other.pem"), {.url = url(bound->port, "localhost", "/who")}));
 }
 
 TEST_F(TlsTest, CarriesLargeBodiesBothWays) {

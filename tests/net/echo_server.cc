@@ -29,11 +29,11 @@ int serve(int argc, char** argv) {
   hooks.handler = [](net::HttpExchange& exchange) { return echo(&exchange); };
   std::optional<net::HttpServer> server;
   server.emplace(shard, net::HttpServerOptions{}, std::move(hooks));
-  std::optional<net::TlsServerFiles> tls;
+  std::shared_ptr<net::TlsContext> tls;
   if (argc == 3) {
-    tls.emplace();
-    tls->certificate_chain = argv[1];
-    tls->private_key = argv[2];
+    auto made = net::TlsContext::for_server({argv[1], argv[2]});
+    if (!made) return 1;
+    tls = std::move(*made);
   }
   const auto bound = server->listen_tcp("127.0.0.1", 0, tls);
   if (!bound) return 1;
