@@ -6,6 +6,9 @@
 #include "admin/rows.h"
 
 namespace sluice::admin {
+
+namespace json = boost::json;
+
 namespace {
 
 Error not_here() {
@@ -17,6 +20,10 @@ Error not_here() {
 void Operations::add_life() {
   add("drain", "POST drain", {Param::flag("undo", "accept again")},
       "Accepts nothing new, and says that it is not ready; the process stays.", &Operations::drain);
+  add("reload", "POST reload", {},
+      "Reads the configuration again and applies what changed; if it is not valid, nothing "
+      "changes.",
+      &Operations::reload);
   add("shutdown", "POST shutdown", {}, "Stops the daemon, as SIGTERM does.", &Operations::shutdown);
 }
 
@@ -26,6 +33,16 @@ Operations::Answered Operations::drain(Arguments arguments) {
   const Result<void> done = parts_.hooks.drain(drained);
   if (!done) co_return done.error();
   co_return json_answer({{"drained", drained}});
+}
+
+Operations::Answered Operations::reload(Arguments) {
+  if (!parts_.hooks.reload) co_return not_here();
+  const Hooks::Reload done = co_await parts_.hooks.reload();
+  co_return json_answer({{"applied", done.applied},
+                         {"problems", json::value_from(done.problems)},
+                         {"changed", json::value_from(done.changed)},
+                         {"needs_restart", json::value_from(done.needs_restart)},
+                         {"failed", json::value_from(done.failed)}});
 }
 
 Operations::Answered Operations::shutdown(Arguments) {

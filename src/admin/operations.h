@@ -97,7 +97,12 @@ struct Hooks {
       std::int64_t age_ms = 0;
     };
     std::string phase;
-    bool drained = false;                                      // by an operator
+    bool drained = false;  // by an operator
+    std::string config_path;
+    UnixMillis config_read_at;                                 // the one that is in effect
+    std::vector<std::string> needs_restart;                    // its keys that are not
+    UnixMillis reload_refused_at;                              // 0: the last reload was applied
+    std::vector<std::string> reload_problems;                  // why, or what of it has failed
     std::vector<std::pair<std::string, std::size_t>> by_work;  // how many are under way
     std::vector<Underway> oldest;                              // of these; at most kUnderwayMost
   };
@@ -106,6 +111,15 @@ struct Hooks {
   /// True: unready, and nothing new is accepted; what is under way goes on, and so does the
   /// process. kConflict if it is stopping.
   std::function<Result<void>(bool drained)> drain;
+  /// What a reload of the configuration came to.
+  struct Reload {
+    bool applied = false;                    // false: nothing was changed, and the problems say why
+    std::vector<std::string> problems;       // "sluice.toml:12:1: …"
+    std::vector<std::string> changed;        // keys
+    std::vector<std::string> needs_restart;  // keys that wait for one, from this reload or before
+    std::vector<std::string> failed;         // what could not be started again
+  };
+  std::function<Task<Reload>()> reload;
   /// Begins a stop, as SIGTERM does. False if one has begun.
   std::function<bool()> shutdown;
   /// The checks that are not the gateway's: directory, file system, disk, listeners; with `deep`
@@ -206,6 +220,7 @@ class Operations {
 
   Answered drain(Arguments arguments);
   Answered shutdown(Arguments arguments);
+  Answered reload(Arguments arguments);
 
   Parts parts_;
   std::vector<Operation> list_;

@@ -87,6 +87,34 @@ TEST_F(AdminTest, DrainAndShutdownReachTheDaemon) {
   EXPECT_THAT(done_, ElementsAre("drain", "undo", "shutdown"));
 }
 
+TEST_F(AdminTest, StatusTellsOfTheConfigurationAndOfTheLastReload) {
+  hooks_.life = [] {
+    Hooks::Life life;
+    life.config_path = "/etc/sluice/sluice.toml";
+    life.config_read_at = UnixMillis{1'700'000'000'000};
+    life.needs_restart = {"store.dir"};
+    life.reload_problems = {"sluice.toml:4:1: unknown key"};
+    return life;
+  };
+  const json::object config = get("status").object().at("config").as_object();
+  EXPECT_EQ(config.at("path"), "/etc/sluice/sluice.toml");
+  EXPECT_EQ(config.at("read_at"), 1'700'000'000'000);
+  EXPECT_EQ(config.at("needs_restart").at(0), "store.dir");
+  EXPECT_TRUE(config.at("refused_at").is_null());
+  EXPECT_EQ(config.at("problems").at(0), "sluice.toml:4:1: unknown key");
+}
+
+TEST_F(AdminTest, ReloadTellsWhatCameOfIt) {
+  hooks_.reload = []() -> Task<Hooks::Reload> {
+    co_return Hooks::Reload{true, {}, {"log.level"}, {"store.dir"}, {}};
+  };
+  const json::object done = post("reload").object();
+  EXPECT_EQ(done.at("applied"), true);
+  EXPECT_EQ(done.at("changed").at(0), "log.level");
+  EXPECT_EQ(done.at("needs_restart").at(0), "store.dir");
+  EXPECT_TRUE(done.at("failed").as_array().empty());
+}
+
 TEST_F(AdminTest, DoctorTellsWhatIsWrongAndWhatToDo) {
   status_.accepting = false;
   status_.disk_low = true;

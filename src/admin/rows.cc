@@ -137,8 +137,14 @@ json::object life_json(const Hooks::Life& life) {
                       one.conversation == 0 ? json::value(nullptr) : json::value(one.conversation)},
                      {"age_ms", one.age_ms}});
   }
+  json::object config{{"path", life.config_path},
+                      {"read_at", time_json(life.config_read_at)},
+                      {"needs_restart", json::value_from(life.needs_restart)},
+                      {"refused_at", time_json(life.reload_refused_at)},
+                      {"problems", json::value_from(life.reload_problems)}};
   return {{"phase", life.phase},
           {"drained", life.drained},
+          {"config", std::move(config)},
           {"under_way", std::move(counts)},
           {"in_flight", std::move(oldest)}};
 }

@@ -36,10 +36,12 @@ Result<std::unique_ptr<Daemon>> Daemon::make(Parts parts) {
 
 Daemon::Daemon(Parts parts)
     : parts_(std::move(parts)),
-      options_(parts_.config.section<ServerOptions>("server")),
+      config_(parts_.config),
+      config_read_at_(parts_.clock.wall()),
       codes_(parts_.shard),
       client_(parts_.shard, net::HttpClientOptions{}),
       hooks_(router_),
+      reload_asked_(parts_.shard),
       tasks_(parts_.shard) {}
 
 Daemon::~Daemon() {
@@ -49,7 +51,7 @@ Daemon::~Daemon() {
 }
 
 Result<void> Daemon::open_store() {
-  const auto& settings = parts_.config.section<StoreSettings>("store");
+  const auto& settings = config_->section<StoreSettings>("store");
   StoreOptions options;
   options.directory = parts_.data;
   options.now = parts_.clock.wall();
@@ -83,9 +85,9 @@ Result<void> Daemon::open_store() {
 }
 
 Result<void> Daemon::open_library(const HashKey& key) {
-  media::LibraryOptions options = parts_.config.section<media::LibraryOptions>("media");
-  options.retention = parts_.config.section<StoreSettings>("store").retention;
-  options.disk_low_bytes = parts_.config.section<CoreOptions>("core").disk_low_bytes;
+  media::LibraryOptions options = config_->section<media::LibraryOptions>("media");
+  options.retention = config_->section<StoreSettings>("store").retention;
+  options.disk_low_bytes = config_->section<CoreOptions>("core").disk_low_bytes;
   auto library = media::Library::open(parts_.shard, parts_.metrics, key,
                                       media_directory(parts_.data), options);
   if (!library) return library.error();
@@ -126,8 +128,7 @@ void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
                            },
                        .on_storage_failed = parts_.on_storage_failed,
                        .in_flight = &parts_.in_flight};
-  gateway_ =
-      std::make_unique<Gateway>(std::move(parts), parts_.config.section<CoreOptions>("core"));
+  gateway_ = std::make_unique<Gateway>(std::move(parts), config_->section<CoreOptions>("core"));
   gateway_->recover(std::move(recovered));
 }
 
@@ -161,7 +162,7 @@ void Daemon::make_server() {
     errors.add();
     log.debug("http_error", {{"error", error.to_string()}});
   };
-  server_.emplace(parts_.shard, http_options(parts_.config.section<LimitOptions>("limits")),
+  server_.emplace(parts_.shard, http_options(config_->section<LimitOptions>("limits")),
                   std::move(hooks));
 }
 
@@ -197,24 +198,70 @@ Task<void> Daemon::serve(net::HttpExchange& exchange, Door door) {
   co_await router.dispatch(exchange);
 }
 
-Result<void> Daemon::listen() {
-  std::shared_ptr<net::TlsContext> tls;
-  if (!options_.tls.certificate.empty()) {
-    auto context = net::TlsContext::for_server(
-        {options_.tls.certificate, options_.tls.key, options_.tls.min_version});
-    if (!context) return context.error().within("server.tls");
-    tls = std::move(*context);
-  }
-  for (const std::string& text : options_.listen) {
+Result<Daemon::Tls> Daemon::read_tls(const ServerOptions& options) {
+  if (options.tls.certificate.empty()) return Tls();
+  auto context = net::TlsContext::for_server(
+      {options.tls.certificate, options.tls.key, options.tls.min_version});
+  if (!context) return context.error().within("server.tls");
+  return std::move(*context);
+}
+
+Result<Daemon::Listening> Daemon::open_listeners(const std::vector<std::string>& wanted,
+                                                 const Tls& tls) {
+  Listening out;
+  for (const std::string& text : wanted) {
     const Result<ListenAddress> address = parse_listen(text);
     if (!address) return address.error();
+    const auto open = listening_.find(address->place());
+    if (open != listening_.end()) {
+      out.insert(*open);
+      continue;
+    }
     const Result<net::Endpoint> bound = server_->listen_tcp(address->host, address->port, tls);
-    if (!bound) return in_words(bound.error(), text);
-    listeners_.push_back({bound->address.to_string(), bound->port, tls != nullptr});
-    parts_.log.info("listening", {{"address", bound->to_string()}, {"tls", tls != nullptr}});
+    if (!bound) {
+      close_listeners(out, listening_);
+      return in_words(bound.error(), text);
+    }
+    out.emplace(address->place(), *bound);
   }
-  auto origins = auth::Origins::make(listeners_, options_.public_hosts);
+  return out;
+}
+
+void Daemon::use_listeners(Listening next) {
+  close_listeners(listening_, next);
+  std::swap(listening_, next);
+  for (const auto& [place, bound] : listening_) {
+    if (next.contains(place)) continue;
+    const bool tls = !options().tls.certificate.empty();
+    parts_.log.info("listening", {{"address", bound.to_string()}, {"tls", tls}});
+  }
+}
+
+void Daemon::close_listeners(const Listening& these, const Listening& but) {
+  for (const auto& [place, bound] : these) {
+    if (!but.contains(place)) server_->close_listener(bound);
+  }
+}
+
+Result<auth::Origins> Daemon::make_origins(const Listening& listening,
+                                           const ServerOptions& options) {
+  std::vector<auth::Origins::Listener> listeners;
+  for (const auto& [place, bound] : listening) {
+    listeners.push_back({bound.address.to_string(), bound.port, !options.tls.certificate.empty()});
+  }
+  auto origins = auth::Origins::make(listeners, options.public_hosts);
   if (!origins) return origins.error().within("server.public_hosts");
+  return origins;
+}
+
+Result<void> Daemon::listen() {
+  const Result<Tls> tls = read_tls(options());
+  if (!tls) return tls.error();
+  Result<Listening> listening = open_listeners(options().listen, *tls);
+  if (!listening) return listening.error();
+  use_listeners(std::move(*listening));
+  auto origins = make_origins(listening_, options());
+  if (!origins) return origins.error();
   front_->set_origins(std::move(*origins));
   const Result<void> control = control_->listen(parts_.control);
   if (!control) return in_words(control.error(), parts_.control);
@@ -236,34 +283,34 @@ Task<Result<void>> Daemon::start() {
   co_return Result<void>();
 }
 
+Surroundings Daemon::surroundings() {
+  return {.shard = parts_.shard,
+          .log = parts_.log,
+          .metrics = parts_.metrics,
+          .library = *library_,
+          .client = client_,
+          .router = router_,
+          .callers = *front_,
+          .control_router = control_->router(),
+          .local_callers = local_callers_,
+          .mounts = mounts_,
+          .hooks = hooks_,
+          .callbacks = *callbacks_,
+          .find_agent = [this](std::string_view name) { return gateway_->agent(name); }};
+}
+
 Task<Result<void>> Daemon::register_channels() {
-  Surroundings around{.shard = parts_.shard,
-                      .log = parts_.log,
-                      .metrics = parts_.metrics,
-                      .library = *library_,
-                      .client = client_,
-                      .router = router_,
-                      .callers = *front_,
-                      .control_router = control_->router(),
-                      .local_callers = local_callers_,
-                      .mounts = mounts_,
-                      .hooks = hooks_,
-                      .callbacks = *callbacks_,
-                      .find_agent = [this](std::string_view name) {
-                        const auto found = agents_.find(name);
-                        return found == agents_.end() ? nullptr : found->second;
-                      }};
-  for (const config::Instance* agent : agent_plans(parts_.config)) {
+  Surroundings around = surroundings();
+  for (const config::Instance* agent : agent_plans(*config_)) {
     auto made = agent_kind(agent->kind).make(*agent, around);
     if (!made) co_return made.error().within("agents." + agent->name);
-    agents_[agent->name] = made->get();
     const Result<void> added = gateway_->add_agent(std::move(*made));
     if (!added) co_return added.error();
   }
-  Result<Routes> routes = Routes::make(route_plans(parts_.config));
+  Result<Routes> routes = Routes::make(route_plans(*config_));
   if (!routes) co_return routes.error();
   gateway_->set_routes(std::move(*routes));
-  for (const ChannelPlan& plan : channel_plans(parts_.config)) {
+  for (const ChannelPlan& plan : channel_plans(*config_)) {
     auto made = channel_kind(plan.instance->kind).make(*plan.instance, plan.account, around);
     if (!made) co_return made.error().within("channels." + plan.instance->name);
     std::unique_ptr<Channel> channel = std::move(*made);
@@ -340,18 +387,19 @@ void Daemon::tell_metrics() {
 }
 
 std::string Daemon::base_url() const {
-  if (listeners_.empty()) return {};
-  const auto& listener = listeners_.front();
-  std::string host = listener.host;
+  if (options().listen.empty() || listening_.empty()) return {};
+  const net::Endpoint& bound = listening_.at(parse_listen(options().listen.front())->place());
+  const bool tls = !options().tls.certificate.empty();
+  std::string host = bound.address.to_string();
   if (host == "0.0.0.0") host = "127.0.0.1";
   if (host == "::") host = "::1";
   if (host.find(':') != std::string::npos) host = "[" + host + "]";
   // A certificate is made for a name.
-  if (listener.tls && !options_.public_hosts.empty()) {
-    host = options_.public_hosts.front();
+  if (tls && !options().public_hosts.empty()) {
+    host = options().public_hosts.front();
     host = host.substr(0, host.rfind(':'));
   }
-  return fmt::format("{}://{}:{}", listener.tls ? "https" : "http", host, listener.port);
+  return fmt::format("{}://{}:{}", tls ? "https" : "http", host, bound.port);
 }
 
 std::string Daemon::sign_in_url() {

@@ -22,7 +22,9 @@
 #include "app/settings.h"
 #include "auth/codes.h"
 #include "auth/grants.h"
+#include "config/load.h"
 #include "gateway/gateway.h"
+#include "lifecycle/announcer.h"
 #include "lifecycle/coordinator.h"
 #include "media/library.h"
 #include "net/http_client.h"
@@ -39,9 +41,12 @@ class Daemon : public lifecycle::ShutdownSteps {
     Clock& clock;
     Logger& log;
     Metrics& metrics;
-    const config::Config& config;
+    std::shared_ptr<const config::Config> config;  // that it starts with
+    std::string config_path;
+    std::function<config::Loaded()> load;  // reads the file again
     lifecycle::InFlight& in_flight;
     lifecycle::ShutdownCoordinator& coordinator;
+    lifecycle::Announcer& announcer;
     std::string data;     // the data directory
     std::string control;  // the control socket
     /// A write or fsync failed (C28): ends the process and does not return.
@@ -58,6 +63,15 @@ class Daemon : public lifecycle::ShutdownSteps {
   /// kConflict: an address or the control socket is in use.
   Task<Result<void>> start();
 
+  /// From now on reloads are served, the first one that was asked for before. Once, when ready.
+  void serve_reloads();
+  /// Has the configuration read again and what changed applied. One at a time: whoever asks while
+  /// one runs is served by the next one, which reads the file when its turn comes, so that quick
+  /// edits end in the last one.
+  void ask_for_reload();
+  /// The same, and what came of it.
+  Task<admin::Hooks::Reload> reload();
+
   /// "http://127.0.0.1:8484"; empty if nothing listens.
   std::string base_url() const;
   /// A sign-in link that works once.
@@ -73,6 +87,35 @@ class Daemon : public lifecycle::ShutdownSteps {
   void make_admin();
   void make_server();
   Result<void> listen();
+  /// What is listened on, by the configured place (ListenAddress::place).
+  using Listening = std::map<std::string, net::Endpoint>;
+  using Tls = std::shared_ptr<net::TlsContext>;  // null: none
+  static Result<Tls> read_tls(const ServerOptions& options);
+  /// Those that are open already stay as they are; after an error nothing new is open.
+  Result<Listening> open_listeners(const std::vector<std::string>& wanted, const Tls& tls);
+  void close_listeners(const Listening& these, const Listening& but);
+  /// In the place of those that were there, which are closed.
+  void use_listeners(Listening next);
+  static Result<auth::Origins> make_origins(const Listening& listening,
+                                            const ServerOptions& options);
+  Surroundings surroundings();
+  const ServerOptions& options() const { return config_->section<ServerOptions>("server"); }
+
+  // reload.cc
+  struct Reload;
+  struct NextConfig;
+  Task<void> reloads();
+  Task<admin::Hooks::Reload> reload_once();
+  Result<NextConfig> prepare(std::vector<std::string>& problems);
+  Result<void> prepare_agents(NextConfig& next);
+  Result<void> prepare_channels(NextConfig& next);
+  Result<void> prepare_listeners(NextConfig& next);
+  void apply(NextConfig& next);
+  Task<void> replace_channels(NextConfig* next, std::vector<std::string>* failed);
+  Error at_table(const config::Instance& table, std::string_view group, const Error& error) const;
+  Task<void> stop_channel(std::string name);
+  Task<void> start_channel(std::unique_ptr<Channel> channel, std::vector<std::string>* failed);
+  Task<void> reload_over(MonoTime until);
   Task<Result<void>> make_owner_token();
   Task<Result<void>> register_channels();
   Task<void> housekeeping();
@@ -103,8 +146,11 @@ class Daemon : public lifecycle::ShutdownSteps {
   Task<std::vector<admin::Check>> checks(bool deep);
 
   Parts parts_;
-  const ServerOptions& options_;
-  std::vector<auth::Origins::Listener> listeners_;
+  std::shared_ptr<const config::Config> config_;  // in effect, but for what needs a restart
+  UnixMillis config_read_at_;
+  admin::Hooks::Reload last_reload_;
+  UnixMillis last_reload_at_;
+  Listening listening_;
   // In the order in which each may use those before it; destroyed in reverse.
   std::unique_ptr<ThreadedStore> store_;
   std::unique_ptr<media::Library> library_;
@@ -115,13 +161,15 @@ class Daemon : public lifecycle::ShutdownSteps {
   net::HttpClient client_;
   net::Router router_;
   Mounts mounts_;
-  std::map<std::string, Agent*, std::less<>> agents_;  // the gateway's
   hook::HookMount hooks_;
   std::optional<CallbackMount> callbacks_;
   std::unique_ptr<Gateway> gateway_;
   std::optional<admin::Operations> operations_;
   std::optional<admin::ControlSocket> control_;
   std::optional<net::HttpServer> server_;
+  std::shared_ptr<Reload> reload_;       // that runs; shared with those who asked
+  std::shared_ptr<Reload> next_reload_;  // that waits for its turn
+  Event reload_asked_;
   TaskGroup tasks_;
   std::uint64_t request_number_ = 0;
   bool parked_ = false;  // by an operator: nothing new is accepted

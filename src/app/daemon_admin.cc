@@ -88,12 +88,10 @@ Task<Result<admin::Hooks::Backup>> back_up(ThreadedStore* store, media::Library*
 
 Task<std::vector<Check>> Daemon::checks(bool deep) {
   std::vector<Check> out =
-      disk_checks(parts_.data, parts_.config.section<CoreOptions>("core").disk_low_bytes);
-  for (const auto& listener : listeners_) {
-    out.push_back(
-        {"listener", Check::State::kOk,
-         fmt::format("{}:{}{}", listener.host, listener.port, listener.tls ? " with TLS" : ""),
-         ""});
+      disk_checks(parts_.data, parts_.config->section<CoreOptions>("core").disk_low_bytes);
+  const std::string_view tls = options().tls.certificate.empty() ? "" : " with TLS";
+  for (const auto& [place, bound] : listening_) {
+    out.push_back({"listener", Check::State::kOk, fmt::format("{}{}", bound.to_string(), tls), ""});
   }
   out.push_back(media_check(co_await library_->on_disk<media::Usage>(
       [](const media::Folder& folder) { return folder.look(); })));
@@ -130,6 +128,7 @@ admin::Hooks Daemon::admin_hooks() {
   hooks.checks = [this](bool deep) { return checks(deep); };
   hooks.life = [this] { return life(); };
   hooks.drain = [this](bool drained) { return park(drained); };
+  hooks.reload = [this] { return reload(); };
   hooks.shutdown = [this] { return parts_.coordinator.initiate(); };
   return hooks;
 }

@@ -332,7 +332,7 @@ void Init::say_next(const InitFile& file) {
   if (runs) terminal_.say("The running daemon takes this up when it is started again.\n");
   if (service) {
     terminal_.say(
-        "Next:  systemctl restart sluice\n"
+        "Next:  systemctl reload-or-restart sluice\n"
         "       sluice link    a link for the browser, which works once\n"
         "       sluice chat    or talk to it here\n");
     return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "agents/anthropic/anthropic_agent.h"
 #include "agents/echo/echo_agent.h"
@@ -29,8 +30,10 @@ MadeChannel make_face(const config::Instance& instance, const AccountOptions& ac
                       net::Router& router, http::Authenticator& callers, Surroundings& around) {
   http::HttpChannelOptions options = instance.get<http::HttpChannelOptions>();
   static_cast<AccountOptions&>(options) = account;
-  auto& mount = around.mounts.emplace_back(
-      std::make_unique<http::HttpMount>(router, callers, prefix_of(instance)));
+  auto& mount = around.mounts.http[instance.kind + prefix_of(instance)];
+  if (mount == nullptr) {
+    mount = std::make_unique<http::HttpMount>(router, callers, prefix_of(instance));
+  }
   return std::unique_ptr<Channel>(std::make_unique<http::HttpChannel>(
       instance.name, instance.kind, std::move(options), *mount, around.metrics, &around.library));
 }
@@ -38,7 +41,9 @@ MadeChannel make_face(const config::Instance& instance, const AccountOptions& ac
 MadeChannel make_http(const config::Instance& instance, const AccountOptions& account,
                       Surroundings& around) {
   // The page speaks to the built-in account.
-  if (instance.name == instance.kind) http::mount_page(around.router);
+  if (instance.name == instance.kind && !std::exchange(around.mounts.page, true)) {
+    http::mount_page(around.router);
+  }
   return make_face(instance, account, around.router, around.callers, around);
 }
 
@@ -70,10 +75,13 @@ MadeChannel make_openai_face(const config::Instance& instance, const AccountOpti
                              Surroundings& around) {
   openai::OpenAiFaceOptions options = instance.get<openai::OpenAiFaceOptions>();
   static_cast<AccountOptions&>(options) = account;
-  auto mount = openai::OpenAiMount::add_to(
-      around.router, std::make_unique<OpenAiCallers>(around.callers), prefix_of(instance));
+  auto& mount = around.mounts.openai[prefix_of(instance)];
+  if (mount == nullptr) {
+    mount = openai::OpenAiMount::add_to(
+        around.router, std::make_unique<OpenAiCallers>(around.callers), prefix_of(instance));
+  }
   return std::unique_ptr<Channel>(std::make_unique<openai::OpenAiChannel>(
-      instance.name, std::move(options), std::move(mount), around.metrics));
+      instance.name, std::move(options), mount, around.metrics));
 }
 
 MadeChannel make_hook(const config::Instance& instance, const AccountOptions& account,

@@ -5,6 +5,7 @@
 // Thread: start of the process; the made objects belong to the shard.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/hash.h"
 #include "channels/hook/mount.h"
 #include "channels/http/channel.h"
+#include "channels/openai/channel.h"
 #include "config/config.h"
 #include "config/schema.h"
 #include "gateway/agent.h"
@@ -28,8 +30,13 @@
 
 namespace sluice::app {
 
-/// Where channels of our own face are mounted; outlives the servers.
-using Mounts = std::vector<std::unique_ptr<http::HttpMount>>;
+/// Where channels of our own faces are mounted; outlives the servers. A place that was taken once
+/// stays, and is used again by a channel of that name.
+struct Mounts {
+  std::map<std::string, std::unique_ptr<http::HttpMount>> http;  // by kind and prefix
+  std::map<std::string, std::shared_ptr<openai::OpenAiMount>> openai;
+  bool page = false;
+};
 
 /// What the makers may use; all of it outlives what they make.
 struct Surroundings {
@@ -43,9 +50,9 @@ struct Surroundings {
   net::Router& control_router;   // of the control socket
   http::Authenticator& local_callers;
   Mounts& mounts;
-  hook::HookMount& hooks;                                   // on the TCP listener
-  CallbackMount& callbacks;                                 // there too
-  std::function<Agent*(std::string_view name)> find_agent;  // once all are made
+  hook::HookMount& hooks;                                                   // on the TCP listener
+  CallbackMount& callbacks;                                                 // there too
+  std::function<std::shared_ptr<Agent>(std::string_view name)> find_agent;  // for turns
 };
 
 struct ChannelKind {

@@ -1,6 +1,7 @@
 #include "app/options.h"
 
 #include <charconv>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -139,6 +140,7 @@ void declare(config::Section<CoreOptions>& s) {
   declare_lanes(s);
   declare_intake(s);
   declare_delivery(s);
+  s.restart();
 }
 
 void media::declare(config::Section<LibraryOptions>& s) {
@@ -163,14 +165,15 @@ void media::declare(config::Section<LibraryOptions>& s) {
 void declare(config::Section<LogOptions>& s) {
   s.choice("format", &LogOptions::format,
            {{"text", LogOptions::Format::kText}, {"json", LogOptions::Format::kJson}},
-           "How lines look.");
+           "How lines look.")
+      .restart();
   s.choice("level", &LogOptions::level,
            {{"debug", LogLevel::kDebug},
             {"info", LogLevel::kInfo},
             {"warn", LogLevel::kWarn},
             {"error", LogLevel::kError}},
            "The least important lines that are written.");
-  s.path("file", &LogOptions::file, "Where lines go; empty for standard error.");
+  s.path("file", &LogOptions::file, "Where lines go; empty for standard error.").restart();
 }
 
 void declare(config::Section<SessionRules>& s) {
@@ -268,6 +271,9 @@ void declare(config::Section<ProcessOptions>& s) {
              "How long a stop goes on serving while it says that it is not ready, so that load "
              "balancers look elsewhere first; 5 s behind Kubernetes. Part of shutdown_timeout.")
       .between(milliseconds(0), minutes(10));
+  s.flag("watch", &ProcessOptions::watch,
+         "Reload the configuration whenever its file changes, without being told.")
+      .restart();
 }
 
 void declare(config::Section<GoodbyeOptions>& s) {
@@ -285,13 +291,12 @@ void declare(config::Section<GoodbyeOptions>& s) {
 }
 
 void declare(config::Section<TlsOptions>& s) {
-  s.path("certificate", &TlsOptions::certificate, "The certificate and its chain, PEM, leaf first.")
-      .restart();
-  s.path("key", &TlsOptions::key, "Its private key, PEM, without a passphrase.").restart();
+  s.path("certificate", &TlsOptions::certificate,
+         "The certificate and its chain, PEM, leaf first.");
+  s.path("key", &TlsOptions::key, "Its private key, PEM, without a passphrase.");
   s.choice("min_version", &TlsOptions::min_version,
            {{"1.2", net::TlsVersion::k1_2}, {"1.3", net::TlsVersion::k1_3}},
-           "The least version of TLS that is spoken.")
-      .restart();
+           "The least version of TLS that is spoken.");
   s.check([](const TlsOptions& o) {
     return o.certificate.empty() == o.key.empty() ? "" : "certificate and key belong together";
   });
@@ -302,18 +307,19 @@ void declare(config::Section<ServerOptions>& s) {
          "Addresses and ports of the HTTP listener. Anything but loopback should have TLS, here or "
          "in a proxy in front. None: only the control socket.")
       .length(0, 16)
-      .restart()
       .check([](const std::vector<std::string>& all) {
+        std::set<std::string> places;
         for (const std::string& one : all) {
-          if (const auto parsed = parse_listen(one); !parsed) return parsed.error().context();
+          const auto parsed = parse_listen(one);
+          if (!parsed) return parsed.error().context();
+          if (!places.insert(parsed->place()).second) return "\"" + one + "\" is there twice";
         }
         return std::string();
       });
   s.list("public_hosts", &ServerOptions::public_hosts,
          "Names under which people reach it, \"chat.example.org\" or \"chat.example.org:8443\". "
          "Requests for any other name, and from pages of any other, are refused.")
-      .length(0, 64)
-      .restart();
+      .length(0, 64);
   s.path("control_socket", &ServerOptions::control_socket,
          "The socket of the command line; empty: control.sock in the data directory. Its directory "
          "must be closed to others.")
@@ -376,7 +382,7 @@ void declare(config::Section<LimitOptions>& s) {
 }
 
 void declare(config::Section<InstanceOptions>& s) {
-  s.flag("enabled", &InstanceOptions::enabled, "Whether it is started.").restart();
+  s.flag("enabled", &InstanceOptions::enabled, "Whether it is started.");
 }
 
 net::HttpServerOptions http_options(const LimitOptions& limits) {
@@ -405,6 +411,11 @@ std::string shutdown_in_words(const ProcessOptions& process) {
       "a stop takes {} s at most: {} s for what is under way, {} s for hooks and the store",
       in_seconds(process.shutdown_timeout), in_seconds(budgets.drain),
       in_seconds(budgets.hooks + budgets.store));
+}
+
+std::string ListenAddress::place() const {
+  const auto address = net::IpAddress::parse(host == "localhost" ? "127.0.0.1" : host);
+  return fmt::format("{} {}", address ? address->to_string() : host, port);
 }
 
 Result<ListenAddress> parse_listen(std::string_view text) {

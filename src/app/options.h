@@ -39,6 +39,7 @@ struct ProcessOptions {
   std::chrono::milliseconds shutdown_timeout{30'000};
   std::chrono::milliseconds drain_timeout{30'000};
   std::chrono::milliseconds pre_stop_delay{0};
+  bool watch = false;
 };
 
 /// [shutdown]: who is told that we are gone.
@@ -102,6 +103,8 @@ std::string shutdown_in_words(const ProcessOptions& process);
 struct ListenAddress {
   std::string host;  // without brackets
   std::uint16_t port = 0;
+  /// The same for all ways to write an address.
+  std::string place() const;
 };
 Result<ListenAddress> parse_listen(std::string_view text);
 

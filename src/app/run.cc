@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/daemon.h"
+#include "app/file_watch.h"
 #include "app/process.h"
 #include "app/settings.h"
 #include "app/signals.h"
@@ -23,7 +24,8 @@ namespace {
 struct Running {
   SystemClock clock;
   MonoTime began;
-  const config::Config* config = nullptr;
+  const config::Schema* schema = nullptr;
+  std::shared_ptr<const config::Config> config;
   std::string config_path;
   std::string data;
   std::string control;
@@ -37,6 +39,8 @@ struct Running {
   std::optional<lifecycle::InFlight> in_flight;
   std::optional<lifecycle::ShutdownCoordinator> coordinator;
   std::unique_ptr<Daemon> daemon;
+  FileWatch::Look config_seen;  // before it was read
+  std::unique_ptr<FileWatch> watch;
   std::optional<TaskGroup> tasks;
   int exit_code = kExitClean;
 };
@@ -74,6 +78,18 @@ void print_banner(Running& run) {
   std::_Exit(kExitStoreFailed);
 }
 
+/// Follows the file, where that is configured.
+Task<void> watch(Running* run) {
+  for (;;) {
+    const Result<void> changed = co_await run->watch->changed();
+    if (!changed) {
+      run->log->warn("config_not_watched", {{"error", changed.error().to_string()}});
+      co_return;
+    }
+    run->daemon->ask_for_reload();
+  }
+}
+
 void now_ready(Running& run) {
   const auto ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(run.clock.now() - run.began);
@@ -81,6 +97,15 @@ void now_ready(Running& run) {
   run.log->info("ready", {{"version", kVersion}, {"ms", ms.count()}});
   print_banner(run);
   run.announcer->ready();
+  run.daemon->serve_reloads();
+  if (!run.config->section<ProcessOptions>("").watch) return;
+  auto watched = FileWatch::make(*run.shard, run.config_path, run.config_seen);
+  if (!watched) {
+    run.log->warn("config_not_watched", {{"error", watched.error().to_string()}});
+    return;
+  }
+  run.watch = std::move(*watched);
+  run.tasks->spawn("watch", watch(&run));
 }
 
 Task<void> serve(Running* run) {
@@ -116,7 +141,8 @@ void on_phase(Running& run, lifecycle::Phase phase) {
 
 void on_signal(Running& run, int signal) {
   if (signal == SIGHUP) {
-    run.log->info("signal_ignored", {{"signal", "SIGHUP"}, {"reason", "reload is not supported"}});
+    run.log->info("signal", {{"signal", "SIGHUP"}});
+    run.daemon->ask_for_reload();
     return;
   }
   const char* name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "SIGQUIT";
@@ -169,9 +195,16 @@ int run_on_shard(Running& run) {
        .clock = run.clock,
        .log = *run.log,
        .metrics = run.metrics,
-       .config = *run.config,
+       .config = run.config,
+       .config_path = run.config_path,
+       .load =
+           [&run] {
+             config::SystemSecrets secrets;
+             return reload_settings(*run.schema, run.config_path, secrets);
+           },
        .in_flight = *run.in_flight,
        .coordinator = *run.coordinator,
+       .announcer = *run.announcer,
        .data = run.data,
        .control = run.control,
        .on_storage_failed = [&run](const Error& error) { storage_failed(*run.log, error); }});
@@ -185,6 +218,7 @@ int run_on_shard(Running& run) {
   run.tasks->spawn("serve", serve(&run));
   run.shard->run();
   run.tasks.reset();
+  run.watch.reset();
   run.daemon.reset();
   return run.exit_code;
 }
@@ -194,23 +228,25 @@ int run_on_shard(Running& run) {
 int run(const config::Schema& schema, const PathOptions& paths) {
   Running run;
   run.began = run.clock.now();
+  hold_sighup();
   prepare_process();
   if (const auto code = find_or_write_config(schema, paths, run)) return *code;
   config::SystemSecrets secrets;
-  const config::Loaded loaded = load_settings(schema, run.config_path, secrets);
+  run.config_seen = FileWatch::Look::at(run.config_path);
+  config::Loaded loaded = load_settings(schema, run.config_path, secrets);
   fmt::print(stderr, "{}", loaded.to_string());
   if (!loaded.config) return kExitBadConfig;
-  run.config = &*loaded.config;
+  run.schema = &schema;
+  run.config = std::make_shared<const config::Config>(std::move(*loaded.config));
 
-  Result<std::unique_ptr<Logger>> log = make_logger(loaded.config->section<LogOptions>("log"));
+  Result<std::unique_ptr<Logger>> log = make_logger(run.config->section<LogOptions>("log"));
   if (!log) {
     say_failed(log.error());
     return kExitBadConfig;
   }
   run.log = std::move(*log);
   if (!paths.config.empty()) run.path_options += " --config " + run.config_path;
-  Result<std::string> data =
-      find_data(paths.data, loaded.config->section<StoreSettings>("store").dir);
+  Result<std::string> data = find_data(paths.data, run.config->section<StoreSettings>("store").dir);
   Result<void> folder = data ? make_folder_of(*data) : Result<void>(data.error());
   if (!folder) {
     say_failed(folder.error());
@@ -219,7 +255,7 @@ int run(const config::Schema& schema, const PathOptions& paths) {
   run.data = *data;
   if (!paths.data.empty()) run.path_options += " --data " + run.data;
   const Result<std::string> control =
-      control_socket(loaded.config->section<ServerOptions>("server").control_socket, run.data);
+      control_socket(run.config->section<ServerOptions>("server").control_socket, run.data);
   if (!control) {
     say_failed(control.error());
     return kExitStartFailed;

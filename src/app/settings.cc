@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "app/kinds.h"
+#include "config/file.h"
+#include "config/parse.h"
 #include "config/read_option.h"
 #include "config/reference.h"
 
@@ -106,6 +108,18 @@ void check_names(const config::Config& config, config::Problems& problems) {
   }
 }
 
+config::Loaded checked(config::Loaded loaded, const std::string& path) {
+  if (!loaded.config) return loaded;
+  config::Problems problems(path);
+  check_agents(*loaded.config, problems);
+  check_asked(*loaded.config, problems);
+  check_called_back(*loaded.config, problems);
+  check_names(*loaded.config, problems);
+  if (problems.errors() > 0) loaded.config.reset();
+  for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
+  return loaded;
+}
+
 }  // namespace
 
 config::Schema make_schema() {
@@ -160,16 +174,18 @@ std::string reference_page(const config::Schema& schema) {
 
 config::Loaded load_settings(const config::Schema& schema, const std::string& path,
                              config::SecretSource& secrets) {
-  config::Loaded loaded = config::load_file(schema, path, secrets);
-  if (!loaded.config) return loaded;
+  return checked(config::load_file(schema, path, secrets), path);
+}
+
+config::Loaded reload_settings(const config::Schema& schema, const std::string& path,
+                               config::SecretSource& secrets) {
+  const Result<std::string> text = config::read_file(path, config::kMaxBytes);
+  if (text && text->find_first_not_of(" \t\r\n") != std::string::npos) {
+    return checked(config::load(schema, *text, path, secrets), path);
+  }
   config::Problems problems(path);
-  check_agents(*loaded.config, problems);
-  check_asked(*loaded.config, problems);
-  check_called_back(*loaded.config, problems);
-  check_names(*loaded.config, problems);
-  if (problems.errors() > 0) loaded.config.reset();
-  for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
-  return loaded;
+  problems.error({}, "", text ? "the file is empty" : text.error().context());
+  return {std::nullopt, problems.take()};
 }
 
 std::vector<ChannelPlan> channel_plans(const config::Config& config) {

@@ -29,6 +29,11 @@ std::string reference_page(const config::Schema& schema);
 config::Loaded load_settings(const config::Schema& schema, const std::string& path,
                              config::SecretSource& secrets);
 
+/// The same for a daemon that runs. A file without any text is a problem then: somebody is writing
+/// it again, and taken as it is it would mean every default.
+config::Loaded reload_settings(const config::Schema& schema, const std::string& path,
+                               config::SecretSource& secrets);
+
 /// What each enabled channel is to use: its own options, with the agent filled in where it is left
 /// out and there is only one.
 struct ChannelPlan {

@@ -6,6 +6,19 @@
 
 namespace sluice::app {
 
+namespace {
+
+void mask_sighup(int how) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGHUP);
+  ::sigprocmask(how, &set, nullptr);
+}
+
+}  // namespace
+
+void hold_sighup() { mask_sighup(SIG_BLOCK); }
+
 struct Signals::Impl : std::enable_shared_from_this<Impl> {
   Impl(Shard& shard, std::function<void(int)> f)
       : set(shard.io(), SIGTERM, SIGINT), on_signal(std::move(f)) {
@@ -28,6 +41,7 @@ struct Signals::Impl : std::enable_shared_from_this<Impl> {
 Signals::Signals(Shard& shard, std::function<void(int)> on_signal)
     : impl_(std::make_shared<Impl>(shard, std::move(on_signal))) {
   impl_->wait();
+  mask_sighup(SIG_UNBLOCK);  // one that was held comes now
 }
 
 Signals::~Signals() {

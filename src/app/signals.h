@@ -8,6 +8,10 @@
 
 namespace sluice::app {
 
+/// From now on a SIGHUP waits until there are Signals: it would end a process that has hardly
+/// begun. Before there is another thread.
+void hold_sighup();
+
 /// Shard-confined; from its construction until its destruction these signals do nothing else.
 class Signals {
  public:

@@ -45,6 +45,7 @@ Task<void> Daemon::drain(MonoTime until) {
   for (bool in_time = true; in_time && parts_.in_flight.count(lifecycle::Work::kRequest) > 0;) {
     in_time = co_await parts_.in_flight.changed().wait_until(answers_until);
   }
+  co_await reload_over(until);  // the channels that it stops and starts are not ours to stop
   co_await gateway_->stop_channels();
 }
 
@@ -82,7 +83,7 @@ void Daemon::add_hooks() {
              }});
   hooks.add({"notify_services", lifecycle::kNotifyServicesPriority, kGoodbyeLimit, [this] {
                return say_goodbye(&parts_.shard, &client_,
-                                  &parts_.config.section<GoodbyeOptions>("shutdown"),
+                                  &config_->section<GoodbyeOptions>("shutdown"),
                                   {parts_.coordinator.is_restart(), gateway_->core().generation});
              }});
 }
@@ -123,6 +124,11 @@ admin::Hooks::Life Daemon::life() const {
   admin::Hooks::Life out;
   out.phase = to_string(parts_.coordinator.phase());
   out.drained = parked_;
+  out.config_path = parts_.config_path;
+  out.config_read_at = config_read_at_;
+  out.needs_restart = last_reload_.needs_restart;
+  if (!last_reload_.applied) out.reload_refused_at = last_reload_at_;
+  out.reload_problems = last_reload_.applied ? last_reload_.failed : last_reload_.problems;
   for (const Work work : {Work::kRequest, Work::kSocket, Work::kTurn, Work::kAppend}) {
     out.by_work.emplace_back(to_string(work), parts_.in_flight.count(work));
   }

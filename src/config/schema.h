@@ -255,6 +255,11 @@ class Section {
     });
   }
 
+  /// Changing any option declared so far needs a restart.
+  void restart() {
+    for (const auto& option : spec_.options) option->restart = true;
+  }
+
   /// For what several options say together. Called only if each by itself is right; returns what is
   /// wrong, or an empty string.
   void check(std::function<std::string(const T&)> check) {

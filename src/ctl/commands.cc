@@ -108,6 +108,7 @@ std::vector<CommandSpec> changing_commands() {
        "Accept nothing new, and go on running",
        {{"undo", Kind::kFlag, "", "accept again"}},
        &command::drain},
+      {"reload", "Read the configuration again, and apply what changed", {}, &command::reload},
       {"shutdown", "Stop the daemon, as SIGTERM does", {}, &command::shutdown},
       {"clock accept", "The system's clock is right: let expiry go on", {}, &command::clock_accept},
   };

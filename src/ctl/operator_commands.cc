@@ -283,6 +283,13 @@ Task<int> drain(Session* session, Values values) {
                        "sluice drain --undo opens it again");
 }
 
+Task<int> reload(Session* session, Values) {
+  const Reply reply = co_await session->client.post(target("reload"), {}, Client::kPatient);
+  const int code = show(*session, reply, &reload_page);
+  const bool done = flag_of(reply.body, "applied") && list_of(reply.body, "failed").empty();
+  co_return code == kDone && !done ? kFailed : code;
+}
+
 Task<int> shutdown(Session* session, Values) {
   const Reply reply = co_await session->client.post(target("shutdown"), {});
   co_return say(*session, reply, "it is stopping");

@@ -30,6 +30,7 @@ Task<int> backup(Session* session, Values values);
 Task<int> stop_turn(Session* session, Values values);
 Task<int> clock_accept(Session* session, Values values);
 Task<int> drain(Session* session, Values values);
+Task<int> reload(Session* session, Values values);
 Task<int> shutdown(Session* session, Values values);
 
 }  // namespace sluice::ctl::command

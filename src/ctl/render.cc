@@ -127,6 +127,27 @@ std::string size_text(std::int64_t bytes) {
   return fmt::format("{:.1f} GiB", size);
 }
 
+namespace {
+
+std::string config_lines(const json::value& config) {
+  std::string page;
+  if (config.is_null()) return page;
+  add(page, "config",
+      fmt::format("{}, read {}", safe_line(text_of(config, "path")),
+                  time_text(number_of(config, "read_at"))));
+  for (const json::value& key : list_of(config, "needs_restart")) {
+    if (key.is_string()) add(page, "needs restart", safe_line(key.get_string()));
+  }
+  const std::int64_t refused_at = number_of(config, "refused_at");
+  if (refused_at != 0) add(page, "reload refused", time_text(refused_at));
+  for (const json::value& problem : list_of(config, "problems")) {
+    if (problem.is_string()) add(page, "", safe_line(problem.get_string()));
+  }
+  return page;
+}
+
+}  // namespace
+
 std::string status_page(const json::value& status) {
   std::string page;
   const std::int64_t up = number_of(status, "now") - number_of(status, "started_at");
@@ -137,6 +158,7 @@ std::string status_page(const json::value& status) {
   add(page, "phase",
       safe_line(text_of(status, "phase")) + (flag_of(status, "drained") ? ", drained" : ""));
   add(page, "accepting", flag_of(status, "accepting") ? "yes" : "no");
+  page += config_lines(field_of(status, "config"));
   if (flag_of(status, "disk_low")) add(page, "disk", "nearly full: intake is closed");
   if (flag_of(status, "storage_failed")) add(page, "store", "a write has failed");
   if (text_of(status, "clock") != "good") add(page, "clock", safe_line(text_of(status, "clock")));
@@ -211,6 +233,22 @@ std::string route_page(const json::value& route) {
   if (!model.empty()) add(page, "chosen by /model", safe_line(model));
   add(page, "answers", route_line(route).substr(0, route_line(route).size() - 1));
   return page;
+}
+
+std::string reload_page(const json::value& reload) {
+  std::string page;
+  const auto lines = [&](std::string_view name, std::string_view words) {
+    for (const json::value& one : list_of(reload, name)) {
+      if (one.is_string()) page += fmt::format("{}{}\n", words, safe_line(one.get_string()));
+    }
+  };
+  // As a compiler would, so that editors find the place.
+  lines("problems", "");
+  if (!flag_of(reload, "applied")) return page + "nothing was changed\n";
+  lines("changed", "changed: ");
+  lines("failed", "failed: ");
+  lines("needs_restart", "needs a restart: ");
+  return page.empty() ? "nothing has changed\n" : page;
 }
 
 std::string doctor_page(const json::value& doctor) {

@@ -25,6 +25,7 @@ std::string size_text(std::int64_t bytes);
 std::string status_page(const boost::json::value& status);
 std::string route_line(const boost::json::value& route);
 std::string route_page(const boost::json::value& route);
+std::string reload_page(const boost::json::value& reload);
 std::string doctor_page(const boost::json::value& doctor);
 std::string messages_page(const boost::json::value& found);
 std::string message_page(const boost::json::value& message);

@@ -348,6 +348,14 @@ class Follower:
             length, = struct.unpack(">Q", self.file.read(8))
         return first & 15, self.file.read(length)
 
+    def until_told(self, *words):
+        """The first frame with all of them."""
+        while True:
+            kind, payload = self.frame()
+            assert kind == 1, payload
+            if all(word in payload.decode() for word in words):
+                return payload.decode()
+
     def until_closed(self):
         """All that was told, the close code, and the reason."""
         text = ""

@@ -133,14 +133,14 @@ Task<Result<AgentReply>> FallbackAgent::run(TurnRequest request, DeltaSink& sink
   std::optional<Error> last;
   MonoTime next_try = MonoTime::max();
   for (const auto& backend : backends_) {
-    Agent* const agent = parts_.find(backend->name);
-    if (agent == nullptr || agent == this) continue;
+    const std::shared_ptr<Agent> agent = parts_.find(backend->name);
+    if (agent == nullptr || agent.get() == this) continue;
     if (backend->running >= agent->info().max_turns) continue;
     if (!backend->breaker.allow(parts_.loop.now())) {
       next_try = std::min(next_try, backend->breaker.open_until());
       continue;
     }
-    Result<AgentReply> result = co_await ask(backend.get(), agent, request, &noting);
+    Result<AgentReply> result = co_await ask(backend.get(), agent.get(), request, &noting);
     if (result || noting.shown) co_return result;
     parts_.log.warn("agent_backend_failed", {{"agent", info_.name},
                                              {"backend", backend->name},
@@ -161,7 +161,7 @@ Task<Result<AgentReply>> FallbackAgent::run(TurnRequest request, DeltaSink& sink
 
 Result<void> FallbackAgent::health() const {
   const bool any = std::any_of(backends_.begin(), backends_.end(), [&](const auto& backend) {
-    const Agent* agent = parts_.find(backend->name);
+    const std::shared_ptr<Agent> agent = parts_.find(backend->name);
     return agent != nullptr && backend->breaker.state() == Breaker::State::kClosed &&
            agent->health().has_value();
   });

@@ -31,12 +31,13 @@ struct FallbackOptions {
 };
 void declare(config::Section<FallbackOptions>& s);
 
-/// Finds an agent of the configuration by its name; nullptr if there is none.
-using FindAgent = std::function<Agent*(std::string_view name)>;
+/// Finds an agent of the configuration by its name; nullptr if there is none. A call under way
+/// keeps it.
+using FindAgent = std::function<std::shared_ptr<Agent>(std::string_view name)>;
 
-/// Shard-confined. The agents that it asks must outlive its turns; they are looked up when a turn
-/// needs them. Errors: the last backend's, with its retry; kUnavailable with the time of the next
-/// try if every breaker is open; kOverloaded if every backend is at its limit.
+/// Shard-confined. The agents that it asks are looked up when a turn needs them. Errors: the last
+/// backend's, with its retry; kUnavailable with the time of the next try if every breaker is open;
+/// kOverloaded if every backend is at its limit.
 class FallbackAgent : public Agent {
  public:
   struct Parts {

@@ -78,10 +78,12 @@ class FallbackAgentTest : public ::testing::Test {
     options.rest = seconds(30);
     agent_ = std::make_unique<FallbackAgent>(
         "chain", std::move(options),
-        FallbackAgent::Parts{loop_, metrics_, log_, [this](std::string_view name) -> Agent* {
-                               return name == "first"    ? &first_
-                                      : name == "second" ? &second_
-                                                         : nullptr;
+        FallbackAgent::Parts{loop_, metrics_, log_, [this](std::string_view name) {
+                               Agent* const found = name == "first"    ? &first_
+                                                    : name == "second" ? &second_
+                                                                       : nullptr;
+                               // Ours: it must not be deleted.
+                               return std::shared_ptr<Agent>(std::shared_ptr<void>(), found);
                              }});
   }
   using Answer = std::optional<Result<AgentReply>>;
