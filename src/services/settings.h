@@ -1,0 +1,38 @@
+#pragma once
+// How a service is treated, once its own settings and the common ones have been put together.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/time.h"
+#include "services/dialect.h"
+#include "services/link.h"
+#include "services/reconnect.h"
+
+namespace sluice::services {
+
+struct ServiceSettings {
+  Protocol protocol = Protocol::kMcp;
+  /// Of connecting and greeting together, and of a call that names no other.
+  Duration timeout = std::chrono::seconds(30);
+  Duration heartbeat_interval = std::chrono::seconds(30);
+  /// Nothing was heard of it for so long: it is lost.
+  Duration heartbeat_timeout = std::chrono::seconds(90);
+  ReconnectPolicy reconnect;
+  Duration stop_timeout = std::chrono::seconds(5);
+  std::uint32_t calls_most = 32;  // at once
+  /// We are not ready without it.
+  bool critical = false;
+  /// Connection::Handlers::passes_over_noise.
+  bool passes_over_noise = false;
+  friend bool operator==(const ServiceSettings&, const ServiceSettings&) = default;
+};
+
+struct ServicePlan {
+  std::string name;
+  ServiceSettings settings;
+  std::unique_ptr<Connector> connector;
+};
+
+}  // namespace sluice::services
