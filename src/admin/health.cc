@@ -1,5 +1,7 @@
 // Operations that tell how the daemon is.
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
@@ -51,6 +53,19 @@ Check account_check(const GatewayStatus::AccountStatus& account) {
   return check;
 }
 
+Check service_check(const services::ServiceInfo& service, const std::vector<std::string>& ill) {
+  Check check{"service " + service.name, Check::State::kOk,
+              std::string(services::to_string(service.status)), ""};
+  if (std::find(ill.begin(), ill.end(), service.name) == ill.end()) return check;
+  check.state = service.critical ? Check::State::kFailed : Check::State::kWarning;
+  if (!service.last_error.empty()) check.detail += ": " + service.last_error;
+  check.hint = "see: sluice services logs " + service.name;
+  if (service.status == services::ServiceStatus::kError) {
+    check.hint += "; when that is settled: sluice services start " + service.name;
+  }
+  return check;
+}
+
 }  // namespace
 
 void Operations::add_health() {
@@ -83,6 +98,13 @@ Operations::Answered Operations::status(Arguments) {
                       {"started_at", time_json(parts_.started_at)},
                       {"now", time_json(parts_.loop.wall())}};
   for (auto& [name, value] : status_json(parts_.gateway.status())) object[name] = std::move(value);
+  if (parts_.services != nullptr) {
+    json::array services;
+    for (const services::ServiceInfo& one : parts_.services->list()) {
+      services.push_back(service_json(one, false));
+    }
+    object["services"] = std::move(services);
+  }
   if (parts_.hooks.life) {
     for (auto& [name, value] : life_json(parts_.hooks.life())) object[name] = std::move(value);
   }
@@ -102,6 +124,12 @@ Operations::Answered Operations::doctor(Arguments arguments) {
     const bool well = agent.health == "ok";
     checks.push_back({"agent " + agent.name, well ? Check::State::kOk : Check::State::kWarning,
                       agent.health, well ? "" : "its turns are retried, then become dead letters"});
+  }
+  if (parts_.services != nullptr) {
+    const std::vector<std::string> ill = parts_.services->health_check();
+    for (const services::ServiceInfo& service : parts_.services->list()) {
+      checks.push_back(service_check(service, ill));
+    }
   }
   bool failed = false;
   json::array list;

@@ -39,6 +39,7 @@ Operations::Operations(Parts parts) : parts_(std::move(parts)) {
   add_people();
   add_accounts();
   add_life();
+  add_services();
 }
 
 Operation& Operations::add(std::string name, std::string_view route, std::vector<Param> params,

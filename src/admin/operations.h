@@ -2,7 +2,7 @@
 // Module admin: what an operator may ask of a running daemon. One list of operations, each with its
 // name, parameters and words of documentation; two faces, both HTTP (routes.h): the control socket
 // (control_socket.h) and, for those with the right to it, the TCP listener. It may include base,
-// runtime, observe, net and gateway.
+// runtime, observe, net, services and gateway.
 //
 // Everything that is not the gateway's own comes as a hook, so that admin knows neither SQL nor
 // files. Shard-confined, on the gateway's shard.
@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "gateway/gateway.h"
 #include "runtime/task.h"
+#include "services/service_manager.h"
 
 namespace sluice::admin {
 
@@ -138,6 +139,7 @@ struct Parts {
   std::string version;
   std::string data_directory;  // shown; and where an export lies, without a name, while it is sent
   UnixMillis started_at;
+  services::ServiceManager* services = nullptr;  // nullptr: there are none
 };
 
 /// What an operation answers: a body of some type, or a spool that is sent piece by piece.
@@ -164,6 +166,8 @@ inline constexpr std::int64_t kListMost = 500;
 inline constexpr std::size_t kRedriveAllMost = 500;  // dead letters in one call; then a cursor
 inline constexpr std::size_t kLifeLines = 200;  // of a conversation's log looked at for one message
 inline constexpr std::size_t kLifeBytes = 1 << 20;
+inline constexpr std::int64_t kCallBytes = 48 * 1024;        // arguments of a service's tool
+inline constexpr std::int64_t kCallMsMost = 24 * 3'600'000;  // how long such a call may take
 inline constexpr Duration kErasePatience =
     std::chrono::seconds(10);  // for what a person has running
 
@@ -188,6 +192,7 @@ class Operations {
   void add_people();
   void add_accounts();
   void add_life();
+  void add_services();
 
   Answered status(Arguments arguments);
   Answered doctor(Arguments arguments);
@@ -217,6 +222,13 @@ class Operations {
   Answered route_explain(Arguments arguments);
   Answered conversation_stop(Arguments arguments);
   Answered backup(Arguments arguments);
+
+  Answered services_list(Arguments arguments);
+  Answered services_show(Arguments arguments);
+  Answered services_start(Arguments arguments);
+  Answered services_stop(Arguments arguments);
+  Answered services_call(Arguments arguments);
+  Answered services_logs(Arguments arguments);
 
   Answered drain(Arguments arguments);
   Answered shutdown(Arguments arguments);

@@ -22,6 +22,8 @@ boost::json::object line_json(const HistoryRow& line);
 /// Without the text, which only dead_json's caller adds where one letter is shown.
 boost::json::object dead_json(const DeadLetter& letter);
 boost::json::object token_json(const TokenInfo& token);
+/// The tools by name only; `whole` adds what is known of each.
+boost::json::object service_json(const services::ServiceInfo& service, bool whole);
 boost::json::object operation_json(const Operation& operation);
 
 Answer json_answer(boost::json::object object);

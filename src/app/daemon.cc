@@ -41,6 +41,7 @@ Daemon::Daemon(Parts parts)
       codes_(parts_.shard),
       client_(parts_.shard, net::HttpClientOptions{}),
       hooks_(router_),
+      services_({parts_.shard, parts_.log, parts_.metrics}),
       reload_asked_(parts_.shard),
       tasks_(parts_.shard) {}
 
@@ -271,6 +272,8 @@ Result<void> Daemon::listen() {
 Task<Result<void>> Daemon::start() {
   const Result<void> token = co_await make_owner_token();
   if (!token) co_return token.error();
+  const Result<void> services = services_.start(*config_);
+  if (!services) co_return services.error();
   const Result<void> registered = co_await register_channels();
   if (!registered) co_return registered.error();
   // Last: a request that gets in finds everything in its place.

@@ -19,6 +19,7 @@
 #include "app/front.h"
 #include "app/kinds.h"
 #include "app/options.h"
+#include "app/service_host.h"
 #include "app/settings.h"
 #include "auth/codes.h"
 #include "auth/grants.h"
@@ -162,6 +163,7 @@ class Daemon : public lifecycle::ShutdownSteps {
   net::Router router_;
   Mounts mounts_;
   hook::HookMount hooks_;
+  ServiceHost services_;
   std::optional<CallbackMount> callbacks_;
   std::unique_ptr<Gateway> gateway_;
   std::optional<admin::Operations> operations_;

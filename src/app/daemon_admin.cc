@@ -141,7 +141,8 @@ void Daemon::make_admin() {
                                    .hooks = admin_hooks(),
                                    .version = std::string(kVersion),
                                    .data_directory = parts_.data,
-                                   .started_at = parts_.clock.wall()});
+                                   .started_at = parts_.clock.wall(),
+                                   .services = &services_.manager()});
   control_.emplace(parts_.shard, *operations_, parts_.log,
                    [this](net::HttpExchange& exchange) { return serve(exchange, Door::kControl); });
 }

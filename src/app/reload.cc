@@ -74,6 +74,7 @@ Task<Hooks::Reload> Daemon::reload_once() {
     out.changed = next->plan.changed;
     out.needs_restart = next->plan.needs_restart;
     apply(*next);
+    co_await services_.reload(config_, &out.failed);
     co_await replace_channels(&*next, &out.failed);
     for (const std::string& name : next->plan.agents_gone) gateway_->remove_agent(name);
     config_read_at_ = parts_.clock.wall();

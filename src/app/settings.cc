@@ -9,6 +9,7 @@
 #include "config/parse.h"
 #include "config/read_option.h"
 #include "config/reference.h"
+#include "services/options.h"
 
 namespace sluice::app {
 namespace {
@@ -108,6 +109,16 @@ void check_names(const config::Config& config, config::Problems& problems) {
   }
 }
 
+void check_services(const config::Config& config, config::Problems& problems) {
+  for (const ServiceChoice& choice : service_plans(config)) {
+    const std::string wrong = services::check_settings(choice.settings);
+    if (wrong.empty()) continue;
+    const std::string path = "services." + choice.instance->name;
+    problems.error(choice.instance->at, path,
+                   fmt::format("[{}] with [service_defaults]: {}", path, wrong));
+  }
+}
+
 config::Loaded checked(config::Loaded loaded, const std::string& path) {
   if (!loaded.config) return loaded;
   config::Problems problems(path);
@@ -115,6 +126,7 @@ config::Loaded checked(config::Loaded loaded, const std::string& path) {
   check_asked(*loaded.config, problems);
   check_called_back(*loaded.config, problems);
   check_names(*loaded.config, problems);
+  check_services(*loaded.config, problems);
   if (problems.errors() > 0) loaded.config.reset();
   for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
   return loaded;
@@ -133,6 +145,8 @@ config::Schema make_schema() {
       "media", "Images that people send. They are kept as long as texts are: [store] retention.");
   schema.section<LogOptions>("log", "What the daemon tells about itself; never a message's text.");
   schema.section<CoreOptions>("core", "Turns, conversations, delivery, and their bounds.");
+  schema.section<services::ServiceDefaults>(
+      "service_defaults", "What holds for every extension service that says nothing else.");
   config::Kinds channels;
   channels.common<InstanceOptions>().common<AccountOptions>();
   for (const ChannelKind& kind : channel_kinds()) kind.declare(channels);
@@ -146,6 +160,10 @@ config::Schema make_schema() {
   for (const AgentKind& kind : agent_kinds()) kind.declare(agents);
   agents.builtin("echo", "echo");
   schema.instances("agents", "What answers.", std::move(agents));
+  config::Kinds services = services::service_kinds();
+  services.common<InstanceOptions>();
+  schema.instances("services", "Extension services: what offers tools (docs/services.md).",
+                   std::move(services));
   config::Kinds routes;
   routes.add<RouteRule>("route",
                         "The first table whose conditions all hold says who answers a message; "
@@ -206,6 +224,17 @@ std::vector<RouteRule> route_plans(const config::Config& config) {
     rules.back().name = route.name;
   }
   return rules;
+}
+
+std::vector<ServiceChoice> service_plans(const config::Config& config) {
+  const auto& defaults = config.section<services::ServiceDefaults>("service_defaults");
+  std::vector<ServiceChoice> out;
+  for (const config::Instance& service : config.instances("services")) {
+    if (!enabled(service)) continue;
+    out.push_back(
+        {&service, services::settings_of(service.get<services::ServiceOptions>(), defaults)});
+  }
+  return out;
 }
 
 std::vector<const config::Instance*> agent_plans(const config::Config& config) {

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "config/schema.h"
+#include "services/settings.h"
 
 namespace sluice::app {
 
@@ -43,6 +44,12 @@ struct ChannelPlan {
 std::vector<ChannelPlan> channel_plans(const config::Config& config);
 /// The routes, in the order of the file.
 std::vector<RouteRule> route_plans(const config::Config& config);
+/// Each enabled service, with the common settings filled in.
+struct ServiceChoice {
+  const config::Instance* instance = nullptr;
+  services::ServiceSettings settings;
+};
+std::vector<ServiceChoice> service_plans(const config::Config& config);
 /// The enabled agents.
 std::vector<const config::Instance*> agent_plans(const config::Config& config);
 

@@ -18,6 +18,7 @@ constexpr std::string_view kLastMetrics = "last.metrics";
 constexpr Duration kAnswersLimit = std::chrono::seconds(1);
 constexpr Duration kFlushLimit = std::chrono::milliseconds(500);
 constexpr Duration kSaveLimit = std::chrono::milliseconds(500);
+constexpr Duration kServicesLimit = std::chrono::milliseconds(1500);
 constexpr Duration kGoodbyeLimit = kGoodbyeTimeout + std::chrono::milliseconds(100);
 
 Task<Result<void>> at_once(Result<void> result) { co_return result; }
@@ -73,6 +74,8 @@ Result<void> Daemon::keep_metrics() {
 
 void Daemon::add_hooks() {
   lifecycle::Hooks& hooks = parts_.coordinator.hooks();
+  hooks.add({"stop_services", lifecycle::kStopServicesPriority, kServicesLimit,
+             [this] { return services_.stop(kServicesLimit); }});
   hooks.add({"flush_metrics", lifecycle::kFlushMetricsPriority, kFlushLimit,
              [this] { return at_once(keep_metrics()); }});
   hooks.add({"save_state", lifecycle::kSaveStatePriority, kSaveLimit,
@@ -105,6 +108,9 @@ Readiness Daemon::readiness() const {
     const bool up = !account->starting && !account->stopping;
     ++out.channels[up ? std::string(to_string(account->row.state)) : "not_connected"];
     if (!up) out.reasons.push_back(fmt::format("channel {} is not connected", name));
+  }
+  for (const std::string& name : services_.manager().critical_ill()) {
+    out.reasons.push_back(fmt::format("service {} is not running", name));
   }
   return out;
 }

@@ -18,6 +18,7 @@ const ArgSpec kId{"id", Kind::kPositional, "ID", "its number", true};
 const ArgSpec kBefore{"before", Kind::kOption, "ID", "only older ones: the next page"};
 const ArgSpec kLimit{"limit", Kind::kOption, "N", "how many at most (50; 500 is the most)"};
 const ArgSpec kAccount{"account", Kind::kPositional, "ACCOUNT", "the account's name", true};
+const ArgSpec kService{"service", Kind::kPositional, "SERVICE", "the service's name", true};
 const ArgSpec kOfAccount{"account", Kind::kOption, "NAME", "the account they write to", true};
 const ArgSpec kPerson{"person", Kind::kOption, "ID", "the platform's id of the person", true};
 
@@ -56,6 +57,15 @@ std::vector<CommandSpec> looking_commands() {
         {"explain", Kind::kFlag, "", "show every route, and why it matches or does not"},
         {"text", Kind::kPositional, "TEXT", "the message"}},
        &command::route},
+      {"services list", "Extension services, and how they are", {}, &command::services_list},
+      {"services show",
+       "One service, with its tools and their arguments",
+       {kService},
+       &command::services_show},
+      {"services logs",
+       "The last lines of a service's standard error, and what became of it",
+       {kService},
+       &command::services_logs},
       {"token list", "Tokens, without their secrets", {}, &command::token_list},
   };
 }
@@ -104,6 +114,18 @@ std::vector<CommandSpec> changing_commands() {
        "Stop the answer that is being made in a conversation",
        {{"conversation", Kind::kPositional, "CONVERSATION", "its number, from status", true}},
        &command::stop_turn},
+      {"services start",
+       "Start a service that was stopped or given up",
+       {kService},
+       &command::services_start},
+      {"services stop", "Stop a service, until it is started", {kService}, &command::services_stop},
+      {"services call",
+       "Call a tool of a service",
+       {kService,
+        {"tool", Kind::kPositional, "TOOL", "the tool's name", true},
+        {"arguments", Kind::kPositional, "JSON", "its arguments, a JSON object ({})"},
+        {"timeout", Kind::kOption, "TIME", "how long it may take, like 90s (the service's own)"}},
+       &command::services_call},
       {"drain",
        "Accept nothing new, and go on running",
        {{"undo", Kind::kFlag, "", "accept again"}},

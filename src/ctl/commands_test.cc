@@ -55,6 +55,32 @@ TEST_F(CtlTest, AMalformedIdIsUsage) {
   EXPECT_TRUE(daemon_->asked().empty());
 }
 
+TEST_F(CtlTest, AToolsTextsAreShownAndItsRefusalFails) {
+  daemon_->answer(
+      "POST /v1/admin/services/files/call", 200,
+      R"({"result":{"content":[{"type":"text","text":"one"},{"type":"text","text":"two"}]}})");
+  EXPECT_EQ(run("services call", {"service=files", "tool=read", "arguments={\"a\":1}"}), kDone);
+  EXPECT_EQ(out(), "one\ntwo\n");
+  EXPECT_THAT(daemon_->asked().back(), HasSubstr(R"("arguments":"{\"a\":1}")"));
+  daemon_->answer("POST /v1/admin/services/files/call", 200,
+                  R"({"result":{"isError":true,"content":[{"type":"text","text":"no"}]}})");
+  EXPECT_EQ(run("services call", {"service=files", "tool=read"}), kFailed);
+  daemon_->answer("POST /v1/admin/services/files/call", 200, R"({"result":{"sum":3}})");
+  EXPECT_EQ(run("services call", {"service=files", "tool=read", "timeout=90s"}), kDone);
+  EXPECT_THAT(out(), HasSubstr(R"({"sum":3})"));
+  EXPECT_THAT(daemon_->asked().back(), HasSubstr(R"("timeout_ms":90000)"));
+  EXPECT_EQ(run("services call", {"service=files", "tool=read", "timeout=soon"}), kUsage);
+}
+
+TEST_F(CtlTest, ServicesAreATable) {
+  daemon_->answer(
+      "GET /v1/admin/services", 200,
+      R"({"services":[{"name":"files","kind":"process","status":"running","in_status_ms":1500,
+                      "process":42,"tools":["a","b"],"calls":0,"losses":1,"last_error":""}]})");
+  EXPECT_EQ(run("services list"), kDone);
+  EXPECT_THAT(out(), HasSubstr("files    process  running  1.5s   42       2"));
+}
+
 TEST_F(CtlTest, JsonIsTheDaemonsAnswerInOneLine) {
   options_.json = true;
   daemon_->answer("GET /v1/admin/status", 200, R"({"version":"1","accounts":[]})");

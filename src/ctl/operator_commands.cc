@@ -10,6 +10,7 @@
 #include "ctl/export.h"
 #include "ctl/fields.h"
 #include "ctl/render.h"
+#include "ctl/replies.h"
 #include "net/http_types.h"
 
 namespace sluice::ctl {
@@ -17,38 +18,6 @@ namespace sluice::ctl {
 namespace json = boost::json;
 
 namespace {
-
-using Page = std::string (*)(const json::value&);
-
-constexpr std::string_view kBase = "/v1/admin/";
-
-std::string target(std::string_view path) { return std::string(kBase).append(path); }
-
-int usage(Session& session, std::string_view text) {
-  session.console.err << "sluice: " << text << "\n";
-  return kUsage;
-}
-
-/// Says what went wrong, if something did.
-int failed(Session& session, const Reply& reply) {
-  session.console.err << "sluice: " << reply.error << "\n";
-  if (!reply.hint.empty()) session.console.err << "  " << reply.hint << "\n";
-  return reply.status == 400 ? kUsage : reply.exit_code;
-}
-
-/// The answer as JSON or as a page.
-int show(Session& session, const Reply& reply, Page page) {
-  if (!reply.ok()) return failed(session, reply);
-  session.console.out << (session.json ? safe_json(reply.body) + "\n" : page(reply.body));
-  return kDone;
-}
-
-/// The answer as JSON or as one sentence.
-int say(Session& session, const Reply& reply, const std::string& sentence) {
-  if (!reply.ok()) return failed(session, reply);
-  session.console.out << (session.json ? safe_json(reply.body) : safe_line(sentence)) << "\n";
-  return kDone;
-}
 
 bool is_id(std::string_view text) {
   std::int64_t id = 0;

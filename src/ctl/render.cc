@@ -187,6 +187,7 @@ std::string status_page(const json::value& status) {
                     text_of(agent, "health")});
   }
   if (!rows.empty()) page += "\n" + table({"AGENT", "KIND", "RUNNING", "HEALTH"}, rows);
+  if (!list_of(status, "services").empty()) page += "\n" + services_page(status);
   rows.clear();
   for (const json::value& turn : list_of(status, "running")) {
     rows.push_back({number(turn, "turn"), number(turn, "conversation"), text_of(turn, "account"),

@@ -31,6 +31,11 @@ std::string messages_page(const boost::json::value& found);
 std::string message_page(const boost::json::value& message);
 std::string dead_page(const boost::json::value& dead);
 std::string dead_letter_page(const boost::json::value& letter);
+std::string services_page(const boost::json::value& services);
+std::string service_page(const boost::json::value& service);
+std::string service_log_page(const boost::json::value& log);
+/// What a tool answered: its texts if it answered in them, else the JSON.
+std::string tool_result_page(const boost::json::value& answer);
 std::string tokens_page(const boost::json::value& tokens);
 
 }  // namespace sluice::ctl

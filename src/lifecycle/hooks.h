@@ -19,6 +19,7 @@
 
 namespace sluice::lifecycle {
 
+inline constexpr int kStopServicesPriority = 200;
 inline constexpr int kFlushMetricsPriority = 100;
 inline constexpr int kSaveStatePriority = 50;
 inline constexpr int kClearCachePriority = 0;

@@ -123,7 +123,8 @@ class ShutdownTest(Case):
             self.assertIn('sluice_messages_accepted_total{account="http"} 1', file.read())
         hooks = [l.split("hook=")[1].split()[0] for l in daemon.said().splitlines()
                  if "shutdown_hook" in l]
-        self.assertEqual(hooks, ["flush_metrics", "save_state", "clear_cache", "notify_services"])
+        self.assertEqual(hooks, ["stop_services", "flush_metrics", "save_state", "clear_cache",
+                                 "notify_services"])
 
     def test_item_30_a_service_that_is_not_there_holds_up_nothing(self):
         with socket.create_server(("127.0.0.1", 0)) as deaf:

@@ -1,0 +1,134 @@
+#include "app/service_host.h"
+
+#include "app/settings.h"
+#include "app/version.h"
+#include "services/connectors.h"
+#include "services/options.h"
+
+namespace sluice::app {
+
+using services::ServiceEvent;
+
+ServiceHost::ServiceHost(Parts parts)
+    : parts_(parts),
+      poller_(parts.shard),
+      reaper_(poller_, parts.log),
+      manager_({parts.shard, parts.log, parts.metrics, std::string(kVersion)}),
+      tasks_(parts.shard) {
+  tasks_.spawn("service_events", tell_events());
+}
+
+services::ServicePlan ServiceHost::plan_of(const config::Instance& instance,
+                                           const services::ServiceSettings& settings) {
+  const auto& options = instance.get<services::ServiceOptions>();
+  const services::Framing framing = services::framing_of(options, instance.kind);
+  services::ServicePlan plan{instance.name, settings, nullptr};
+  // People's lines on standard output are a common fault of servers that speak in lines.
+  plan.settings.passes_over_noise =
+      instance.kind == "process" && framing == services::Framing::kNewline;
+  if (instance.kind == "process") {
+    const auto& program = instance.get<services::ProgramOptions>();
+    services::ProcessPlan process{program.command, program.args,
+                                  services::environment_of(program.env), program.cwd};
+    plan.connector =
+        std::make_unique<services::ProcessConnector>(poller_, reaper_, std::move(process), framing);
+  } else if (instance.kind == "tcp") {
+    const auto& tcp = instance.get<services::TcpOptions>();
+    plan.connector =
+        std::make_unique<services::TcpConnector>(poller_, tcp.address, tcp.port, framing);
+  } else {
+    const auto& socket = instance.get<services::UnixOptions>();
+    plan.connector = std::make_unique<services::UnixConnector>(poller_, socket.path, framing);
+  }
+  return plan;
+}
+
+std::map<std::string, ServiceHost::Wanted> ServiceHost::wanted_by(const config::Config& config) {
+  std::map<std::string, Wanted> out;
+  for (const ServiceChoice& choice : service_plans(config)) {
+    out[choice.instance->name].settings = choice.settings;
+  }
+  constexpr std::string_view kGroup = "services.";
+  for (auto& setting : config.settings()) {
+    const std::string_view key = setting.first;
+    if (!key.starts_with(kGroup)) continue;
+    const std::string_view rest = key.substr(kGroup.size());
+    const auto found = out.find(std::string(rest.substr(0, rest.find('.'))));
+    if (found != out.end()) found->second.keys.push_back(std::move(setting));
+  }
+  return out;
+}
+
+Result<void> ServiceHost::start_one(const config::Instance& instance,
+                                    const services::ServiceSettings& settings) {
+  const Result<void> added = manager_.add(plan_of(instance, settings));
+  return added ? manager_.start(instance.name) : added;
+}
+
+Result<void> ServiceHost::start(const config::Config& config) {
+  for (const ServiceChoice& choice : service_plans(config)) {
+    const Result<void> started = start_one(*choice.instance, choice.settings);
+    if (!started) return started.error().within("services." + choice.instance->name);
+  }
+  wanted_ = wanted_by(config);
+  return {};
+}
+
+Task<void> ServiceHost::stop_one(std::string name) {
+  const Result<void> gone = co_await manager_.remove(std::move(name));
+  (void)gone;  // it was known: nothing can go wrong
+}
+
+Task<void> ServiceHost::reload(std::shared_ptr<const config::Config> config,
+                               std::vector<std::string>* failed) {
+  std::map<std::string, Wanted> next = wanted_by(*config);
+  TaskGroup stopping(parts_.shard);
+  for (const auto& [name, now] : wanted_) {
+    const auto found = next.find(name);
+    if (found != next.end() && found->second == now) continue;
+    stopping.spawn("service_stops", stop_one(name));
+  }
+  co_await stopping.join(MonoTime::max());
+  for (const ServiceChoice& choice : service_plans(*config)) {
+    const std::string& name = choice.instance->name;
+    const auto before = wanted_.find(name);
+    if (before != wanted_.end() && before->second == next.at(name)) continue;
+    const Result<void> started = start_one(*choice.instance, choice.settings);
+    if (!started) failed->push_back(started.error().within("[services." + name + "]").context());
+  }
+  wanted_ = std::move(next);
+}
+
+Task<Result<void>> ServiceHost::stop(Duration within) {
+  co_await manager_.stop_all(parts_.shard.now() + within);
+  co_return Result<void>();
+}
+
+Task<void> ServiceHost::tell_events() {
+  services::ServiceEvents::Subscriber events(parts_.shard, manager_.events());
+  for (;;) {
+    const ServiceEvent event = co_await events.next();
+    const ServiceEvent::What what = event.what;
+    if (what == ServiceEvent::What::kLagged) {
+      parts_.log.warn("service_events_lost", {{"events", event.lost}});
+    } else if (what == ServiceEvent::What::kStatusChanged) {
+      parts_.log.info("service_status", {{"service", event.service},
+                                         {"from", to_string(event.from)},
+                                         {"to", to_string(event.to)},
+                                         {"generation", event.generation}});
+    } else if (what == ServiceEvent::What::kReconnecting) {
+      parts_.log.info("service_reconnecting", {{"service", event.service},
+                                               {"attempt", event.attempt},
+                                               {"attempts_most", event.attempts_most}});
+    } else if (what == ServiceEvent::What::kHeartbeat) {
+      parts_.log.debug("service_heartbeat", {{"service", event.service}});
+    } else if (what == ServiceEvent::What::kError || what == ServiceEvent::What::kReconnectFailed ||
+               what == ServiceEvent::What::kHeartbeatTimeout) {
+      parts_.log.warn(
+          "service_trouble",
+          {{"service", event.service}, {"what", to_string(what)}, {"error", event.error}});
+    }
+  }
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,194 @@
+"""An extension service for tests: speaks MCP or the gateway's own protocol, and misbehaves on demand.
+
+    service_peer.py [--protocol mcp|sluice] [--framing newline|content_length|length_prefix]
+                    [--listen unix:PATH | tcp] [MODE]
+
+Modes: "" (well-behaved), "mute" (never answers initialize), "stubborn" (ignores SIGTERM and the end of
+its input), "family" (forks children that stay), "crash" (dies after its greeting), "flood" (sends
+notifications without an end), "split" (sends byte by byte), "oversize" (announces 17 MiB), "wrong_ids"
+(answers calls with ids of its own), "noise" (prints lines for people between messages).
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--protocol", default="mcp")
+parser.add_argument("--framing", default="newline")
+parser.add_argument("--listen")
+parser.add_argument("mode", nargs="?", default="")
+given = parser.parse_args()
+
+TOOLS = [
+    {"name": "add", "description": "Adds two numbers.",
+     "inputSchema": {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}}},
+    {"name": "say", "description": "Says it again."},
+    {"name": "sleep", "description": "Takes its time."},
+    {"name": "die", "description": "Kills the service in mid-call."},
+    {"name": "environment", "description": "What it got from who started it."},
+    {"name": "fail", "description": "Refuses."},
+]
+
+
+class Peer:
+    def __init__(self, read, write):
+        self.read = read
+        self.write = write
+        self.lock = threading.Lock()
+        self.cancelled = set()
+
+    def frames(self):
+        while True:
+            if given.framing == "newline":
+                line = self.read.readline()
+                if not line:
+                    return
+                yield line
+            elif given.framing == "content_length":
+                length = 0
+                while True:
+                    line = self.read.readline()
+                    if not line:
+                        return
+                    if line in (b"\r\n", b"\n"):
+                        break
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                yield self.read.read(length)
+            else:
+                head = self.read.read(4)
+                if len(head) < 4:
+                    return
+                yield self.read.read(struct.unpack(">I", head)[0])
+
+    def send(self, message):
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        if given.framing == "newline":
+            out = body + b"\n"
+        elif given.framing == "content_length":
+            out = b"Content-Length: %d\r\n\r\n" % len(body) + body
+        else:
+            out = struct.pack(">I", len(body)) + body
+        with self.lock:
+            if given.mode == "noise":
+                out = b"about to say something\n" + out
+            if given.mode == "split":
+                for i in range(len(out)):
+                    self.write.write(out[i:i + 1])
+                    self.write.flush()
+            else:
+                self.write.write(out)
+                self.write.flush()
+
+    def greet(self, params):
+        if given.protocol == "mcp":
+            return {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
+                    "serverInfo": {"name": "peer", "version": "1.2"}}
+        return {"name": "peer", "version": "1.2", "capabilities": [
+            {"name": "tools", "version": "1", "config": {"tools": [
+                {"name": t["name"], "description": t["description"]} for t in TOOLS]}}]}
+
+    def run_tool(self, name, arguments):
+        """The value, or an exception."""
+        if name == "add":
+            return arguments["a"] + arguments["b"]
+        if name == "say":
+            return arguments["text"]
+        if name == "sleep":
+            time.sleep(arguments["seconds"])
+            return "slept"
+        if name == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "environment":
+            return json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "pid": os.getpid(),
+                               "fds": sorted(int(fd) for fd in os.listdir("/proc/self/fd"))})
+        raise ValueError("it does not want to")
+
+    def answer(self, id, method, params):
+        if method == "initialize":
+            if given.mode == "mute":
+                return
+            if given.mode == "oversize":
+                with self.lock:
+                    self.write.write(struct.pack(">I", 17 << 20) if given.framing == "length_prefix"
+                                     else b"Content-Length: 17825792\r\n\r\n")
+                    self.write.flush()
+                return
+            self.send({"id": id, "result": self.greet(params)})
+            if given.mode == "flood":
+                threading.Thread(target=self.flood, daemon=True).start()
+            if given.mode == "crash":
+                os._exit(7)
+        elif method == "tools/list":
+            self.send({"id": id, "result": {"tools": TOOLS}})
+        elif method == "ping":
+            self.send({"id": id, "result": {}})
+        elif method == "shutdown":
+            print("told to shut down", file=sys.stderr, flush=True)
+            self.send({"id": id, "result": None})
+        elif method in ("tools/call", "tool.execute"):
+            mcp = method == "tools/call"
+            name = params["name" if mcp else "tool_name"]
+            arguments = params["arguments" if mcp else "params"]
+            try:
+                value = self.run_tool(name, arguments)
+                result = {"content": [{"type": "text", "text": str(value)}]} if mcp else value
+                if given.mode == "wrong_ids":
+                    id = "made up" if isinstance(id, int) else 1
+                self.send({"id": id, "result": result})
+            except ValueError as error:
+                if mcp:
+                    self.send({"id": id, "result": {"isError": True, "content": [
+                        {"type": "text", "text": str(error)}]}})
+                else:
+                    self.send({"id": id, "error": {"code": -32006, "message": str(error)}})
+        else:
+            self.send({"id": id, "error": {"code": -32601, "message": "no such method"}})
+
+    def flood(self):
+        while True:
+            self.send({"method": "notifications/message", "params": {"data": "x" * 200}})
+
+    def serve(self):
+        for frame in self.frames():
+            message = json.loads(frame)
+            method = message.get("method")
+            if method == "exit":
+                return
+            if method in ("notifications/cancelled", "request.cancel"):
+                print("called off", file=sys.stderr, flush=True)
+            elif "id" in message and method:
+                threading.Thread(target=self.answer, daemon=True,
+                                 args=(message["id"], method, message.get("params"))).start()
+
+
+print("peer %d is up" % os.getpid(), file=sys.stderr, flush=True)
+if given.mode == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if given.mode == "family":
+    children = [subprocess.Popen(["sleep", "1000"]) for _ in range(3)]
+    print("children " + " ".join(str(c.pid) for c in children), file=sys.stderr, flush=True)
+if given.listen:
+    if given.listen == "tcp":
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)
+    else:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(given.listen.removeprefix("unix:"))
+        listener.listen()
+        print("listening", flush=True)
+    while True:
+        connection, _ = listener.accept()
+        peer = Peer(connection.makefile("rb"), connection.makefile("wb"))
+        threading.Thread(target=peer.serve, daemon=True).start()
+Peer(sys.stdin.buffer, sys.stdout.buffer).serve()
+while given.mode == "stubborn":
+    time.sleep(1000)
