@@ -8,6 +8,10 @@ class NullReader : public StoreReader {
   Result<std::optional<ConversationRow>> conversation(LaneId) override {
     return std::optional<ConversationRow>();
   }
+  Result<std::vector<ListedConversation>> conversations_of(const std::string&, const std::string&,
+                                                           LaneId, std::size_t) override {
+    return std::vector<ListedConversation>();
+  }
   Result<std::vector<std::shared_ptr<const MessageRow>>> messages(
       std::span<const MessageId>) override {
     return std::vector<std::shared_ptr<const MessageRow>>();

@@ -28,6 +28,10 @@ class FakeReader : public StoreReader {
     if (found == conversations.end()) return std::optional<ConversationRow>();
     return std::optional(found->second);
   }
+  Result<std::vector<ListedConversation>> conversations_of(const std::string&, const std::string&,
+                                                           LaneId, std::size_t) override {
+    return std::vector<ListedConversation>();
+  }
   Result<std::vector<std::shared_ptr<const MessageRow>>> messages(
       std::span<const MessageId>) override {
     return std::vector<std::shared_ptr<const MessageRow>>();

@@ -314,6 +314,7 @@ void Intake::plan_message(Plan& plan, Account& account, InboundMessage event,
   keyed.content = content_key(core_.hash_key, event);
   keyed.refuse_other_content = account.channel->info().can.own_face;
   auto row = std::make_shared<MessageRow>();
+  // Right behind the lane's, if that is new: readers find what began a conversation by it.
   row->id = keyed.id = MessageId{core_.next_id()};
   row->lane = lane.id;
   row->accepted_at = keyed.at = core_.now();

@@ -314,6 +314,14 @@ struct MessageFilter {
   std::size_t limit = 50;
 };
 
+/// A conversation as its owner's list shows it.
+struct ListedConversation {
+  LaneId id;
+  std::string chat;
+  UnixMillis created_at;
+  std::string title;  // the beginning of what was said first; empty where that is not kept
+};
+
 struct FoundMessage {
   MessageId id;
   LaneId lane;
@@ -330,6 +338,12 @@ class StoreReader {
  public:
   virtual ~StoreReader() = default;
   virtual Result<std::optional<ConversationRow>> conversation(LaneId id) = 0;
+  /// Those of the account whose chat begins with `owner`, which ends with the chat's first '/'. The
+  /// newest first, behind `before` (0: from the newest).
+  virtual Result<std::vector<ListedConversation>> conversations_of(const std::string& account,
+                                                                   const std::string& owner,
+                                                                   LaneId before,
+                                                                   std::size_t limit) = 0;
   /// In the order asked for; ids that are not pending are left out.
   virtual Result<std::vector<std::shared_ptr<const MessageRow>>> messages(
       std::span<const MessageId> ids) = 0;

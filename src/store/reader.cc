@@ -12,6 +12,7 @@ namespace sluice {
 namespace {
 // Instructions of SQLite's machine between two looks at the clock: some tens of microseconds.
 constexpr int kStepsBetweenLooks = 2000;
+constexpr int kTitleCharacters = 80;
 }  // namespace
 
 Result<std::unique_ptr<SqliteReader>> SqliteReader::open(const std::string& path, const char* vfs,
@@ -38,6 +39,16 @@ Result<void> SqliteReader::prepare() {
   const std::pair<sqlite::Statement*, std::string> wanted[] = {
       {&conversation_,
        fmt::format("SELECT {} FROM conversations WHERE id=?1", rows::kConversationColumns)},
+      // The message that begins a conversation has the id behind its conversation's (intake.cc).
+      {&of_owner_,
+       fmt::format(
+           "SELECT c.id, c.chat, c.created_at, substr(coalesce((SELECT text FROM messages WHERE "
+           "id=c.id+1 AND lane=c.id), (SELECT h.text FROM message_log m JOIN history h ON "
+           "h.id=m.history AND h.kind={} WHERE m.id=c.id+1 AND m.lane=c.id), ''), 1, {}) FROM "
+           "conversations c INDEXED BY conversations_of_owner WHERE c.account=?1 AND "
+           "substr(c.chat, 1, instr(c.chat, '/'))=?2 AND "
+           "instr(c.chat, '/')>0 AND c.id<?3 ORDER BY c.id DESC LIMIT ?4",
+           static_cast<int>(HistoryKind::kPerson), kTitleCharacters)},
       {&message_, fmt::format("SELECT {} FROM messages WHERE id=?1", kMessageColumns)},
       {&part_, fmt::format("SELECT {} FROM outbox WHERE id=?1", kPartColumns)},
       {&history_, fmt::format("SELECT {} FROM history WHERE id=?1", rows::kHistoryColumns)},
@@ -109,6 +120,21 @@ Result<std::optional<ConversationRow>> SqliteReader::conversation(LaneId id) {
   std::optional<ConversationRow> found = rows::read_conversation(conversation_);
   conversation_.reset();
   return found;
+}
+
+Result<std::vector<ListedConversation>> SqliteReader::conversations_of(const std::string& account,
+                                                                       const std::string& owner,
+                                                                       LaneId before,
+                                                                       std::size_t limit) {
+  std::vector<ListedConversation> found;
+  of_owner_.start(account, owner, before ? before.value : INT64_MAX, std::min(limit, kMostRows));
+  for (;;) {
+    const Result<bool> row = of_owner_.step();
+    if (!row) return row.error();
+    if (!*row) return found;
+    found.push_back(
+        {of_owner_.id<LaneId>(0), of_owner_.text(1), of_owner_.time(2), of_owner_.text(3)});
+  }
 }
 
 Result<std::vector<std::shared_ptr<const MessageRow>>> SqliteReader::messages(

@@ -35,6 +35,9 @@ class SqliteReader : public StoreReader {
   void run(const std::function<void(StoreReader&)>& f);
 
   Result<std::optional<ConversationRow>> conversation(LaneId id) override;
+  Result<std::vector<ListedConversation>> conversations_of(const std::string& account,
+                                                           const std::string& owner, LaneId before,
+                                                           std::size_t limit) override;
   Result<std::vector<std::shared_ptr<const MessageRow>>> messages(
       std::span<const MessageId> ids) override;
   Result<std::vector<std::shared_ptr<const PartRow>>> parts(std::span<const PartId> ids) override;
@@ -66,7 +69,7 @@ class SqliteReader : public StoreReader {
   std::shared_ptr<const KeySet> keys_;
   Clock* clock_;
   MonoTime deadline_ = MonoTime::max();
-  sqlite::Statement conversation_, message_, part_, history_, key_, key_days_;
+  sqlite::Statement conversation_, of_owner_, message_, part_, history_, key_, key_days_;
   sqlite::Statement ended_, dead_message_, dead_part_, parts_log_, parts_open_;
   sqlite::Statement find_ended_, find_pending_, dead_messages_, dead_parts_;
 };

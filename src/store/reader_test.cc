@@ -46,6 +46,53 @@ TEST_F(ReaderTest, HistoryEndsWhereRetentionHasCutIt) {
   EXPECT_EQ(walk(13, 0), (std::vector<std::string>{"b", "c"}));
 }
 
+// ---- lists of conversations
+
+TEST_F(ReaderTest, ConversationsAreListedOfOneOwnerTheNewestFirst) {
+  Transaction t;
+  for (const auto& [lane, chat] : {std::pair<std::int64_t, std::string>{10, "ann/a"},
+                                   {20, "ann/b/c"},
+                                   {30, "anna/a"},
+                                   {40, "ann"},
+                                   {50, "ann/d"},
+                                   {60, "/ann/e"}}) {
+    t.conversations.push_back(conversation(lane));
+    t.conversations.back().chat = chat;
+  }
+  t.conversations.push_back(conversation(70, "other"));
+  t.conversations.back().chat = "ann/f";
+  apply(t);
+  const auto list = [this](std::int64_t before, std::size_t limit) {
+    std::vector<std::string> chats;
+    const auto found = reader_->conversations_of("acct", "ann/", LaneId{before}, limit);
+    EXPECT_TRUE(found);
+    for (const ListedConversation& row : *found) chats.push_back(row.chat);
+    return chats;
+  };
+  EXPECT_EQ(list(0, 9), (std::vector<std::string>{"ann/d", "ann/b/c", "ann/a"}));
+  EXPECT_EQ(list(0, 2), (std::vector<std::string>{"ann/d", "ann/b/c"}));
+  EXPECT_EQ(list(20, 9), (std::vector<std::string>{"ann/a"}));
+}
+
+TEST_F(ReaderTest, AListedConversationIsNamedAfterWhatWasSaidFirst) {
+  Transaction t;
+  t.conversations.push_back(conversation(10));
+  t.conversations.back().chat = "ann/a";
+  t.events = {event(message(11, 10, "The first"), 11), event(message(12, 10, "The second"), 12)};
+  apply(t);
+  const auto title = [this] {
+    const auto found = reader_->conversations_of("acct", "ann/", LaneId{}, 1);
+    return found && found->size() == 1 ? found->front().title : "(none)";
+  };
+  EXPECT_EQ(title(), "The first");
+  MessageEnd end = ended(11);
+  end.history = HistoryId{21};
+  change({.ended = {end}, .history = {line(21, 0, 10, "The first, answered", "ann")}});
+  EXPECT_EQ(title(), "The first, answered");
+  ASSERT_TRUE(engine_->erase_person("acct", "ann"));
+  EXPECT_EQ(title(), "");
+}
+
 // ---- searching
 
 TEST_F(ReaderTest, MessagesAreFoundByEachFilter) {

@@ -50,6 +50,11 @@ CREATE TABLE history(id INTEGER PRIMARY KEY, lane INTEGER, prev INTEGER, kind IN
 CREATE TABLE key_log(id INTEGER PRIMARY KEY, key BLOB, content BLOB, at INTEGER);
 CREATE TABLE key_days(day INTEGER PRIMARY KEY);
 )sql"},
+    // 2: whose a conversation is, where chats are named OWNER/NAME
+    {R"sql(
+CREATE INDEX conversations_of_owner ON conversations(account, substr(chat, 1, instr(chat, '/')), id)
+  WHERE instr(chat, '/') > 0;
+)sql"},
 };
 
 Result<void> put_meta(sqlite::Database& db, std::string_view name, const auto& value) {

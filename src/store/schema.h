@@ -4,7 +4,7 @@
 // Hot tables are ordered by rowid only, and every rowid is an id from the one ascending counter:
 // rows are added at the right edge and finished rows leave near the left one, so a commit touches
 // few pages however large the file is. The one secondary index on a log (part_log_cause) ascends
-// with it.
+// with it. conversations_of_owner does not, but only a conversation's first message touches it.
 //
 //   conversations  one row for each lane that ever was
 //   heads          where each lane's history stands; derived, written lazily (meta heads_upto)

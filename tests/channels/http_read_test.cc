@@ -86,6 +86,75 @@ TEST_F(HttpChannelTest, AConversationWithoutAWordIsEmpty) {
   EXPECT_THAT(texts(page), ElementsAre());
 }
 
+std::vector<std::string> chats(const Answer& page) {
+  std::vector<std::string> found;
+  const boost::json::value json = page.json();
+  for (const auto& row : json.at("conversations").as_array())
+    found.emplace_back(row.at("chat").as_string());
+  return found;
+}
+
+TEST_F(HttpChannelTest, PeopleListTheirConversationsTheNewestBegunFirst) {
+  start();
+  for (const char* chat : {"first", "second%2Fhalf", "third"}) {
+    const std::string path = "/v1/conversations/" + std::string(chat);
+    ASSERT_EQ(request("POST", path + "/messages", "alice", R"({"id":"1","text":"Hi"})").status,
+              202);
+    EventReader reader = follow("alice", "0", chat);
+    reader.lines_until("echo: Hi");
+  }
+  const Answer page = request("GET", "/v1/conversations?limit=2", "alice");
+  ASSERT_EQ(page.status, 200) << page.body;
+  EXPECT_THAT(chats(page), ElementsAre("third", "second/half"));
+  const std::string before = std::to_string(page.number("before"));
+  const Answer rest = request("GET", "/v1/conversations?limit=2&before=" + before, "alice");
+  EXPECT_THAT(chats(rest), ElementsAre("first"));
+  EXPECT_TRUE(rest.json().at("before").is_null());
+  const boost::json::value json = rest.json();
+  const auto& row = json.at("conversations").at(0);
+  EXPECT_EQ(row.at("title").as_string(), "Hi");
+  EXPECT_EQ(row.at("last").at("kind").as_string(), "agent");
+  EXPECT_EQ(row.at("last").at("text").as_string(), "echo: Hi");
+  EXPECT_GE(row.at("last").at("at").as_int64(), row.at("begun_at").as_int64());
+}
+
+TEST_F(HttpChannelTest, AConversationIsListedBeforeItsFirstAnswer) {
+  start();
+  say("alice", "1", "hold on");
+  const Answer page = request("GET", "/v1/conversations", "alice");
+  EXPECT_THAT(chats(page), ElementsAre("main"));
+  const boost::json::value json = page.json();
+  EXPECT_EQ(json.at("conversations").at(0).at("title").as_string(), "hold on");
+  EXPECT_TRUE(json.at("conversations").at(0).at("last").is_null());
+}
+
+TEST_F(HttpChannelTest, AListTellsTheBeginningOfALongLine) {
+  start();
+  say("alice", "1", "big one");
+  follow("alice").next("message");
+  const Answer page = request("GET", "/v1/conversations", "alice");
+  const boost::json::value json = page.json();
+  EXPECT_EQ(json.at("conversations").at(0).at("last").at("text").as_string(),
+            std::string(200, 'b'));
+}
+
+TEST_F(HttpChannelTest, NobodyListsWhatIsAnothers) {
+  start();
+  say("alice", "1", "secret");
+  EXPECT_THAT(chats(request("GET", "/v1/conversations", "bob")), ElementsAre());
+  EXPECT_EQ(request("GET", "/v1/conversations?person=alice", "bob").status, 403);
+  EXPECT_EQ(request("GET", "/v1/conversations", "nobody").status, 401);
+  EXPECT_THAT(chats(request("GET", "/v1/conversations?person=alice", "robot")),
+              ElementsAre("alice/main"));
+  EXPECT_THAT(chats(request("GET", "/v1/conversations", "robot")), ElementsAre());
+}
+
+TEST_F(HttpChannelTest, RefusesListsThatAreNone) {
+  start();
+  EXPECT_EQ(request("GET", "/v1/conversations?limit=201", "alice").status, 400);
+  EXPECT_EQ(request("GET", "/v1/conversations?before=x", "alice").status, 400);
+}
+
 TEST_F(HttpChannelTest, PeopleDoNotSeeEachOther) {
   start();
   EventReader alice = follow("alice");

@@ -32,6 +32,8 @@ class Authenticator {
 /// percent-encoded, so that no two people share one; what is written, for callers with
 /// all_conversations.
 std::string chat_of(const Caller& caller, std::string_view chat);
+/// What the chat ids of a person's conversations begin with.
+std::string owner_of(std::string_view person);
 /// What the caller calls that chat, which it may see.
 std::string_view name_of(const Caller& caller, std::string_view chat_id);
 /// Whether the caller may see that chat of the account.

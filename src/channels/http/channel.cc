@@ -39,6 +39,7 @@ HttpMount::HttpMount(net::Router& router, Authenticator& authenticator, std::str
     : authenticator_(authenticator), place_(std::make_shared<std::shared_ptr<Face>>()) {
   const std::string base(prefix);
   const std::string chat = base + "/conversations/{chat}";
+  add(router, "GET", base + "/conversations", &get_conversations);
   add(router, "POST", chat + "/messages", &post_messages);
   add(router, "DELETE", chat + "/messages/{id}", &delete_message);
   add(router, "POST", chat + "/stop", &post_stop);

@@ -55,6 +55,10 @@ class LogStore : public Store, public StoreReader {
   }
 
   Result<std::optional<ConversationRow>> conversation(LaneId) override { return none(); }
+  Result<std::vector<ListedConversation>> conversations_of(const std::string&, const std::string&,
+                                                           LaneId, std::size_t) override {
+    return none();
+  }
   Result<std::vector<std::shared_ptr<const MessageRow>>> messages(
       std::span<const MessageId>) override {
     return none();

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
 #include "gateway/gateway.h"
 #include "gateway/row_names.h"
 #include "text/markdown.h"
@@ -48,6 +49,8 @@ void append_part(std::string& out, const MessageLife::Part& part) {
   }
   out += '}';
 }
+
+constexpr std::size_t kListedText = 200;  // bytes of a conversation's last line, in a list
 
 struct Problem {
   int status;
@@ -157,6 +160,21 @@ std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool mo
   out += more && !lines.empty() ? fmt::format("{}", lines.front().id.value) : "null";
   out += '}';
   return out;
+}
+
+std::string listed_json(const ListedConversation& row, std::string_view chat,
+                        const std::optional<HistoryRow>& last) {
+  std::string out = fmt::format("{{\"conversation\":{}", row.id.value);
+  append_text(out, "chat", chat);
+  append_time(out, "begun_at", row.created_at);
+  append_text(out, "title", row.title);
+  out += ",\"last\":";
+  if (!last) return out.append("null}");
+  fmt::format_to(std::back_inserter(out), "{{\"id\":{},\"kind\":\"{}\",\"at\":{}", last->id.value,
+                 sluice::to_string(last->kind), last->at.ms);
+  const std::string_view text = last->text;
+  append_text(out, "text", text.substr(0, utf8_floor(text, kListedText)));
+  return out.append("}}");
 }
 
 std::string life_json(const MessageLife& life, std::string_view chat) {

@@ -2,6 +2,7 @@
 // How the gateway's rows look to HTTP clients: JSON objects and problem+json (docs/http-api.md).
 // Events of streams: events.h. Pure functions. Times are Unix milliseconds, ids are numbers.
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ std::string line_json(const HistoryRow& line, bool html = false);
 /// log's beginning.
 std::string page_json(LaneId lane, const std::vector<HistoryRow>& lines, bool more,
                       bool html = false);
+/// One conversation of a list; last: its newest line, of which the beginning is told.
+std::string listed_json(const ListedConversation& row, std::string_view chat,
+                        const std::optional<HistoryRow>& last);
 std::string life_json(const MessageLife& life, std::string_view chat);
 
 /// problem+json with the status of the error's kind, and Retry-After where trying again helps.

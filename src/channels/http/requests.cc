@@ -19,9 +19,6 @@ namespace {
 using net::HttpExchange;
 using net::HttpResponse;
 
-constexpr std::size_t kPageLines = 50;  // of history, if the caller does not say
-constexpr std::size_t kPageLinesMax = 200;
-constexpr std::size_t kPageBytes = 1 << 20;  // of text; a longer line goes by itself
 constexpr std::string_view kNotOnTheList = "not-on-the-list";
 
 /// "123" or, for a key that must be quoted in a structured header, "\"123\"".
@@ -125,26 +122,13 @@ struct PageRequest {
 };
 
 Result<PageRequest> page_of(const net::HttpRequest& request) {
-  PageRequest page;
-  const auto number = [&](std::string_view name, std::int64_t fallback) -> Result<std::int64_t> {
-    const std::optional<std::string_view> text = request.query_value(name);
-    if (!text) return fallback;
-    const std::optional<std::int64_t> value = text->empty() ? std::nullopt : parse_number(*text);
-    if (!value) return invalid(fmt::format("\"{}\" must be a whole number", name));
-    return *value;
-  };
-  const Result<std::int64_t> before = number("before", 0);
-  const Result<std::int64_t> after = number("after", 0);
-  const Result<std::int64_t> limit = number("limit", kPageLines);
-  for (const auto* value : {&before, &after, &limit}) {
-    if (!*value) return value->error();
-  }
-  if (*limit < 1 || *limit > static_cast<std::int64_t>(kPageLinesMax))
-    return invalid(fmt::format("\"limit\" must be between 1 and {}", kPageLinesMax));
-  page.before = HistoryId{*before};
-  page.after = HistoryId{*after};
-  page.limit = static_cast<std::size_t>(*limit);
-  return page;
+  const Result<std::int64_t> before = number_of(request, "before", 0);
+  if (!before) return before.error();
+  const Result<std::int64_t> after = number_of(request, "after", 0);
+  if (!after) return after.error();
+  const Result<std::size_t> limit = limit_of(request);
+  if (!limit) return limit.error();
+  return PageRequest{HistoryId{*before}, HistoryId{*after}, *limit};
 }
 
 /// The newest lines of (after, before), oldest first, and whether there may be older ones.

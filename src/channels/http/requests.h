@@ -25,6 +25,9 @@ Task<void> get_events(std::shared_ptr<Face> face, Authenticator* authenticator,
                       net::HttpExchange* exchange);
 Task<void> get_socket(std::shared_ptr<Face> face, Authenticator* authenticator,
                       net::HttpExchange* exchange);
+/// Those that the caller has; in conversations.cc.
+Task<void> get_conversations(std::shared_ptr<Face> face, Authenticator* authenticator,
+                             net::HttpExchange* exchange);
 Task<void> get_history(std::shared_ptr<Face> face, Authenticator* authenticator,
                        net::HttpExchange* exchange);
 Task<void> get_message(std::shared_ptr<Face> face, Authenticator* authenticator,
