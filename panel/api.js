@@ -42,6 +42,8 @@ export const post = (chat, id, text, attachments) =>
 export const stop = (chat) => call("POST", `${base(chat)}/stop`);
 export const life = (message) => call("GET", `/v1/messages/${message}`);
 export const earlier = (chat, before) => call("GET", `${base(chat)}/history?html=1&limit=50&before=${before}`);
+/** A page of the list: the newest begun first, behind `before` if that is not null. */
+export const conversations = (before) => call("GET", `/v1/conversations?limit=200${before ? `&before=${before}` : ""}`);
 /** Only to learn whether the session is still good. */
 export const probe = (chat) => call("GET", `${base(chat)}/history?limit=1`);
 export const signOut = () => fetch("/logout", { method: "POST" });

@@ -198,7 +198,7 @@ class Room {
     try {
       this.outbox.add(text, attachments);
       chats.touch(this.chat, text);
-      at("title").textContent = chats.title(this.chat);
+      showTitle();
       toEnd();
       return true;
     } catch (error) {
@@ -258,6 +258,7 @@ const chats = new Chats({
     showChats(false);
     at("write").focus();
   },
+  named: showTitle,
 });
 
 function show() {
@@ -266,9 +267,14 @@ function show() {
   room?.close();
   room = null;
   chats.select(chat);
-  at("title").textContent = chats.title(chat);
-  document.title = `${chats.title(chat)} · Sluice`;
   room = new Room(chat);
+  showTitle();
+}
+
+function showTitle() {
+  const title = chats.title(chats.current);
+  at("title").textContent = title;
+  document.title = `${title} · Sluice`;
 }
 
 function showChats(open) {
@@ -336,11 +342,9 @@ at("chats").addEventListener("keydown", (event) => {
   at("open-chats").focus();
 });
 at("new-chat").addEventListener("click", () => chats.open(`chat-${api.randomId(6)}`));
-at("forget-chat").addEventListener("click", () => {
-  const name = room.chat;
-  chats.forget(name);
+at("hide-chat").addEventListener("click", () => {
+  chats.hide(room.chat);
   location.hash = "";
-  if (name === "main") show();
 });
 at("sign-out").addEventListener("click", async () => {
   await api.signOut().catch(() => {});
@@ -363,4 +367,5 @@ theme(THEMES.includes(localStorage.getItem("sluice.theme")) ? localStorage.getIt
 
 addEventListener("hashchange", show);
 show();
+chats.fetch();
 at("write").focus();

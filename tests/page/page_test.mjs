@@ -356,6 +356,61 @@ test("conversations are apart, and ten thousand of them do not hang the page", a
   assert.deepEqual(problems, []);
 });
 
+test("the list comes back from the gateway: storage cleared, another device, hundreds of them", async () => {
+  const page = await signedIn();
+  await say(page, "in main");
+  await answered(page, "in main");
+  await page.click("#new-chat");
+  await say(page, "in <b>another</b>\nand more");
+  await answered(page, "and more");
+  await settled(page);
+  await page.evaluate(async () => {
+    for (let i = 0; i < 250; ++i) {
+      await fetch(`/v1/conversations/old-${i}/messages`, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: '{"id": "1", "text": "old"}' });
+    }
+    localStorage.clear();
+  });
+  await page.reload();
+  await page.locator('#chat-list li[aria-setsize="252"]').first().waitFor();
+  await page.locator("#title", { hasText: "in <b>another</b>" }).waitFor();
+  const cookies = await context.cookies();
+  await context.close();
+  context = await browser.newContext();
+  await context.addCookies(cookies);
+  const device = await context.newPage();
+  watch(device);
+  await device.goto(daemon.url);
+  await device.fill("#find-chat", "another");
+  await device.locator("#chat-list button", { hasText: /^in <b>another<\/b>$/ }).click();
+  await answered(device, "and more");
+  assert.deepEqual(await texts(device), ["in <b>another</b>\nand more", "in <b>another</b>\nand more"]);
+  assert.deepEqual(problems, []);
+});
+
+test("a conversation is hidden until something is said in it", async () => {
+  const page = await signedIn();
+  await page.click("#new-chat");
+  await say(page, "out of sight");
+  await answered(page, "out of sight");
+  await settled(page);
+  const chat = new URL(page.url()).hash;
+  const listed = page.locator("#chat-list button", { hasText: "out of sight" });
+  await listed.waitFor();
+  await page.click("#hide-chat");
+  await listed.waitFor({ state: "detached" });
+  const fetched = page.waitForResponse(/v1\/conversations\?/);
+  await page.reload();
+  await (await fetched).finished();
+  await page.locator("#chat-list button", { hasText: "Main" }).waitFor();
+  assert.equal(await listed.count(), 0);
+  await page.goto(`${daemon.url}/${chat}`);
+  await say(page, "again");
+  await answered(page, "again");
+  await page.evaluate(() => (location.hash = ""));
+  await listed.waitFor();
+});
+
 test("older lines come when they are asked for, each once", async () => {
   const page = await signedIn();
   await page.evaluate(async () => {
