@@ -98,17 +98,32 @@ double reading_milliseconds(const std::string& path, std::uint64_t bytes) {
   return (wall_seconds() - began) * 1e3;
 }
 
+/// Milliseconds for a page of the owner's list, anywhere in it.
+double page_of_list_milliseconds(const DaemonProcess& daemon, const Amounts& amounts,
+                                 double seconds) {
+  Random random(7);
+  const std::string authorization = daemon.authorization();
+  HttpLoad load(daemon.port(), 1, [&](std::size_t, std::uint64_t) {
+    return fmt::format("GET /v1/conversations?before={} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n{}\r\n",
+                       1 + random.below(2 * amounts.conversations), daemon.port(), authorization);
+  });
+  const double began = wall_seconds();
+  const std::uint64_t pages = load.run(seconds);
+  return (wall_seconds() - began) * 1e3 / static_cast<double>(pages);
+}
+
 void start_of_old_store(const Scale& scale, const std::string& program, std::vector<Row>& rows) {
   const TempDir directory(scale.directory);
   copy_folder(aged_store(scale), directory.path() + "/data");
-  std::vector<double> ready, reading;
+  const Amounts amounts = Amounts::of(scale);
+  std::vector<double> ready, reading, listing;
   for (int round = 0; round < scale.rounds(5); ++round) {
     const DaemonProcess daemon(program, directory.path());
     ready.push_back(daemon.milliseconds_to_ready());
     const std::uint64_t read = proc_io(daemon.pid(), "rchar:");
     reading.push_back(reading_milliseconds(directory.path() + "/data/sluice.db", read));
+    listing.push_back(page_of_list_milliseconds(daemon, amounts, scale.seconds(2)));
   }
-  const Amounts amounts = Amounts::of(scale);
   Row row = reported(fmt::format("start to ready, {} keys, {} conversations, warm page cache",
                                  amounts.messages, amounts.conversations),
                      median(ready), "ms");
@@ -116,6 +131,10 @@ void start_of_old_store(const Scale& scale, const std::string& program, std::vec
   row.goal = "<= reference (reading as many bytes) + 1500 ms";
   row.reached = row.value <= *row.reference + 1500;
   rows.push_back(row);
+  rows.push_back(below(fmt::format("a page of 50 of one person's list, anywhere among {} "
+                                   "conversations, warm page cache",
+                                   amounts.conversations),
+                       median(listing), "ms", 5));
 }
 
 }  // namespace

@@ -67,7 +67,8 @@ void write_conversations(BulkWriter& bulk, const HashKey& key, std::size_t count
   for (std::size_t i = 0; i < count; ++i) {
     const std::string chat = old_chat(i);
     const Key128 lane = KeyedHash(key).add("http").add(chat).add("").finish();
-    must(add.run(++last_id, lane, now, "http", chat, kNone));
+    must(add.run(last_id + 1, lane, now, "http", chat, kNone));
+    last_id += 2;  // and its first message's
     bulk.wrote_one();
   }
 }
@@ -91,8 +92,8 @@ void write_answered(BulkWriter& bulk, const Amounts& amounts, std::int64_t first
   std::vector<std::int64_t> heads(amounts.conversations);
   for (std::size_t i = 0; i < amounts.messages; ++i) {
     const std::size_t place = i % amounts.conversations;
-    const std::int64_t lane = first_lane + static_cast<std::int64_t>(place);
-    const std::int64_t message = last_id + 1;
+    const std::int64_t lane = first_lane + 2 * static_cast<std::int64_t>(place);
+    const std::int64_t message = i < amounts.conversations ? lane + 1 : last_id + 1;
     const std::int64_t turn = last_id + 2;
     last_id += 5;
     must(rows.key.run(message, Key128{random.next(), random.next()},
@@ -107,7 +108,7 @@ void write_answered(BulkWriter& bulk, const Amounts& amounts, std::int64_t first
   }
   sqlite::Statement head = bulk.prepare("INSERT OR REPLACE INTO heads VALUES(?1, ?2, 0)");
   for (std::size_t i = 0; i < heads.size(); ++i) {
-    must(head.run(first_lane + static_cast<std::int64_t>(i), heads[i]));
+    must(head.run(first_lane + 2 * static_cast<std::int64_t>(i), heads[i]));
   }
 }
 
