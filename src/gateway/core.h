@@ -194,7 +194,7 @@ struct Core {
   std::int64_t next_id() { return ++last_id; }
   UnixMillis now() { return clock->now(); }
   Account& account(std::string_view name);
-  /// nullptr if there is none, or none any more. A turn keeps what it got.
+  /// nullptr if there is none, or none any more. A turn keeps what it began with.
   std::shared_ptr<Agent> agent(std::string_view name) const {
     const auto found = agents.find(name);
     return found == agents.end() ? nullptr : found->second->agent;

@@ -100,10 +100,10 @@ class Gateway {
 
   /// kConflict if the name is taken.
   Result<void> add_agent(std::unique_ptr<Agent> agent);
-  /// Adds it, or puts it in the place of the one of that name; calls under way keep the old one
+  /// Adds it, or puts it in the place of the one of that name; turns under way keep the old one
   /// until they end.
   void set_agent(std::unique_ptr<Agent> agent);
-  /// Calls under way keep it; what waits for it goes to the account's own agent, and a turn that
+  /// Turns under way keep it; what waits for it goes to the account's own agent, and a turn that
   /// was to be tried again with it fails in the open. Unknown names: nothing.
   void remove_agent(std::string_view name);
   std::shared_ptr<Agent> agent(std::string_view name) const { return core_.agent(name); }

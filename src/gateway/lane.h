@@ -60,6 +60,7 @@ struct OpenTurn {
 struct RunningTurn {
   RunningTurn(Loop& loop, lifecycle::Guard under_way) : stop(loop), guard(std::move(under_way)) {}
   TurnRow row;
+  std::shared_ptr<Agent> agent;  // that of its name when it began, whatever has its place now
   std::vector<Waiting> taken;
   bool suspect = false;
   Event stop;

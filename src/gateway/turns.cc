@@ -58,6 +58,7 @@ TurnRow Turns::prepare(Lane& lane, const Waiting& message) {
   RunningTurn& running = *lane.running;
   running.row = new_turn(lane, message.target);
   running.row.messages = {message.id};
+  running.agent = core_.agent(running.row.agent);
   running.since = core_.loop.now();
   return running.row;
 }
@@ -116,6 +117,7 @@ void Turns::start(Lane& lane) {
     running.row = new_turn(lane, running.taken.empty() ? 0 : running.taken.front().target);
     for (const Waiting& w : running.taken) running.row.messages.push_back(w.id);
   }
+  running.agent = core_.agent(running.row.agent);
   core_.tasks.spawn("turn", run(&lane, {}, false));
 }
 

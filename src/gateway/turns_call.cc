@@ -145,14 +145,12 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
                                       std::optional<Error>* failure) {
   RunningTurn& running = *lane->running;
   Ending ending;
-  // Its own share: a reload may put another in its place meanwhile.
-  const std::shared_ptr<Agent> shared = core_.agent(running.row.agent);
-  if (shared == nullptr) {
+  if (running.agent == nullptr) {
     *failure =
         Error(ErrorKind::kUnavailable, "agent \"" + running.row.agent + "\" is not configured");
     co_return ending;
   }
-  Agent& agent = *shared;
+  Agent& agent = *running.agent;
   TurnRequest request;
   request.turn = running.row.id;
   request.attempt = running.row.attempt;

@@ -47,6 +47,18 @@ TEST_F(ReloadTest, ACallUnderWayKeepsItsAgent) {
   EXPECT_THAT(bot().taken(), ElementsAre("re one"));
 }
 
+TEST_F(ReloadTest, AMessageThatIsBeingAcceptedIsAnsweredByTheAgentThatItWasAcceptedFor) {
+  start_with_painter();
+  hold_store_ = true;
+  const Posted posted = post(message("a", "one"));
+  run_until_idle();
+  gateway().remove_agent("painter");
+  hold_store_ = false;
+  run_until_rest();
+  EXPECT_THAT(bot().taken(), ElementsAre("re one"));
+  EXPECT_THAT(who(), ElementsAre("painter"));
+}
+
 TEST_F(ReloadTest, WhatWaitsGetsThePlacesOfTheNewAgent) {
   agents_.known[0].max_turns = 1;
   agent_does([](const TurnRequest&) { return Act::hang(); });
