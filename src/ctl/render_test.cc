@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ctl/console.h"
+
 namespace sluice::ctl {
 namespace {
 
@@ -48,6 +50,28 @@ TEST(RenderTest, StatusShowsAccountsAndRunningTurns) {
   EXPECT_THAT(page, HasSubstr("bot      hook  parked  2        1       401"));
   EXPECT_THAT(page, HasSubstr("echo   echo  1/32     ok"));
   EXPECT_THAT(page, HasSubstr("9     4             bot      echo   2        1.5s"));
+}
+
+TEST(RenderTest, StatusShowsWhatIsWrongWithTheConfiguration) {
+  const json::value status = json::parse(R"({"config":{"path":"/etc/sluice.toml","read_at":60000,
+    "needs_restart":["store.dir"],"refused_at":120000,"problems":["/etc/sluice.toml:3:1: no"]}})");
+  EXPECT_THAT(status_page(status),
+              HasSubstr("config         /etc/sluice.toml, read 1970-01-01 00:01:00Z\n"
+                        "needs restart  store.dir\n"
+                        "reload refused 1970-01-01 00:02:00Z\n"
+                        "               /etc/sluice.toml:3:1: no\n"));
+  const json::value good = json::parse(R"({"config":{"path":"/etc/sluice.toml","read_at":60000,
+    "needs_restart":[],"refused_at":null,"problems":[]}})");
+  EXPECT_THAT(status_page(good), Not(HasSubstr("reload")));
+}
+
+TEST(RenderTest, ReloadShowsWhatCameOfIt) {
+  EXPECT_EQ(reload_page(json::parse(R"({"applied":true,"problems":[],"changed":["log.level"],
+    "needs_restart":["store.dir"],"failed":["[channels.a] is in use"]})")),
+            "changed: log.level\nfailed: [channels.a] is in use\nneeds a restart: store.dir\n");
+  EXPECT_EQ(reload_page(json::parse(R"({"applied":true,"changed":[]})")), "nothing has changed\n");
+  EXPECT_EQ(reload_page(json::parse(R"({"applied":false,"problems":["a.toml:1:2: \u001b[1mno"]})")),
+            "a.toml:1:2: " + safe_line("\x1b[1mno") + "\nnothing was changed\n");
 }
 
 TEST(RenderTest, MessageShowsItsLifeInOrder) {

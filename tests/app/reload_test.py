@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import unittest
 
-from daemon import PATIENCE, Case, Sink, certificate, until
+from daemon import BINARY, PATIENCE, Case, Sink, certificate, until
 from shutdown_test import Follower, status
 from webhook_agent import CONFIG, Agent
 
@@ -404,6 +404,32 @@ class ReloadTest(Case):
         daemon.process.send_signal(signal.SIGHUP)
         until(lambda: agents(daemon) == ["echo", "last"])
         self.assertEqual(daemon.stop(), CLEAN)
+
+    def test_a_stop_that_comes_in_the_middle_of_a_reload_ends_both(self):
+        silent = socket.create_server(("127.0.0.1", 0))  # takes connections and never answers
+        self.addCleanup(silent.close)
+        secret = self.secret("token-of-the-shop")
+        shop = LISTEN + '[core]\nchannel_stop_timeout = "1m"\n[channels.shop]\nkind = "hook"\n' \
+            'callback = "http://127.0.0.1:%d/"\ntoken = { file = "%s" }\n' % (
+                silent.getsockname()[1], secret)
+        daemon = self.daemon(shop).start()
+        message = {"id": "a", "text": "hello", "chat": "c", "sender": "ann"}
+        daemon.request("POST", "/hook/shop", message, token="token-of-the-shop")
+        connection, _ = silent.accept()
+        daemon.write_config(shop + "waits_max = 7\n")
+        reload = subprocess.Popen([BINARY, "reload", "--json", *daemon.paths()],
+                                  env=daemon.environment(), stdout=subprocess.PIPE, text=True)
+        # It waits for the send that is on its way.
+        until(lambda: "channel shop is not connected" in
+              daemon.request("GET", "/health/ready", token=None).body.decode())
+        daemon.process.send_signal(signal.SIGTERM)
+        until(lambda: "drain_start" in daemon.said())
+        connection.close()
+        said = json.loads(reload.communicate(timeout=PATIENCE)[0])
+        self.assertTrue(said["applied"])
+        self.assertEqual(said["failed"], ["[channels.shop]: the daemon is stopping"])
+        self.assertEqual(reload.returncode, 1)
+        self.assertEqual(daemon.wait(), CLEAN)
 
     def test_a_reload_during_a_stop_is_refused(self):
         daemon = self.daemon(LISTEN + '[agents.echo]\ndelay = "2s"\n').start()
