@@ -299,7 +299,8 @@ Surroundings Daemon::surroundings() {
           .mounts = mounts_,
           .hooks = hooks_,
           .callbacks = *callbacks_,
-          .find_agent = [this](std::string_view name) { return gateway_->agent(name); }};
+          .find_agent = [this](std::string_view name) { return gateway_->agent(name); },
+          .services = services_.manager()};
 }
 
 Task<Result<void>> Daemon::register_channels() {

@@ -9,6 +9,7 @@
 #include "agents/echo/echo_agent.h"
 #include "agents/fallback/fallback_agent.h"
 #include "agents/openai/openai_agent.h"
+#include "agents/service/service_agent.h"
 #include "agents/webhook/webhook_agent.h"
 #include "base/assert.h"
 #include "channels/hook/channel.h"
@@ -112,6 +113,11 @@ MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
   return std::unique_ptr<Agent>(std::move(*made));
 }
 
+MadeAgent make_service(const config::Instance& instance, Surroundings& around) {
+  return std::unique_ptr<Agent>(std::make_unique<ServiceAgent>(
+      instance.name, instance.get<ServiceAgentOptions>(), around.services));
+}
+
 ModelSurroundings model_surroundings(Surroundings& around) {
   return {around.shard, around.metrics, around.log, &around.library};
 }
@@ -170,7 +176,7 @@ constexpr std::array kAgents = {
         },
         &make_webhook,
         [](const config::Instance& instance) { return instance.get<WebhookOptions>().url; },
-        nullptr,
+        nullptr, nullptr,
         [](const config::Instance& instance) { return instance.get<WebhookOptions>().callbacks; }},
     AgentKind{
         "openai",
@@ -188,6 +194,15 @@ constexpr std::array kAgents = {
         },
         &make_anthropic,
         [](const config::Instance& instance) { return instance.get<AnthropicOptions>().base_url; }},
+    AgentKind{"service",
+              [](config::Kinds& kinds) {
+                kinds.add<ServiceAgentOptions>("service",
+                                               "A tool of an extension service answers.");
+              },
+              &make_service, [](const config::Instance&) { return std::string(); }, nullptr,
+              [](const config::Instance& instance) {
+                return instance.get<ServiceAgentOptions>().service;
+              }},
     AgentKind{
         "fallback",
         [](config::Kinds& kinds) {

@@ -27,6 +27,7 @@
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "runtime/shard.h"
+#include "services/service_manager.h"
 
 namespace sluice::app {
 
@@ -53,6 +54,7 @@ struct Surroundings {
   hook::HookMount& hooks;                                                   // on the TCP listener
   CallbackMount& callbacks;                                                 // there too
   std::function<std::shared_ptr<Agent>(std::string_view name)> find_agent;  // for turns
+  services::ServiceManager& services;
 };
 
 struct ChannelKind {
@@ -72,6 +74,8 @@ struct AgentKind {
   std::string (*url)(const config::Instance& instance);
   /// The agents that it asks; they must be enabled too.
   std::vector<std::string> (*asks)(const config::Instance& instance) = nullptr;
+  /// The extension service that it needs, which must be enabled too.
+  std::string (*service)(const config::Instance& instance) = nullptr;
   /// Whether it has to be reached at our own listener.
   bool (*is_called_back)(const config::Instance& instance) = nullptr;
 };

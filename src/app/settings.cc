@@ -119,6 +119,22 @@ void check_services(const config::Config& config, config::Problems& problems) {
   }
 }
 
+/// What agents call must be there.
+void check_called(const config::Config& config, config::Problems& problems) {
+  std::vector<std::string> names;
+  for (const ServiceChoice& choice : service_plans(config)) names.push_back(choice.instance->name);
+  for (const config::Instance* agent : agent_plans(config)) {
+    const AgentKind& kind = agent_kind(agent->kind);
+    if (kind.service == nullptr) continue;
+    const std::string wanted = kind.service(*agent);
+    if (std::find(names.begin(), names.end(), wanted) != names.end()) continue;
+    problems.error(
+        agent->at, "agents." + agent->name + ".service",
+        fmt::format("[agents.{}] service: there is no enabled service \"{}\"{}", agent->name,
+                    config::printable(wanted), config::suggestion(wanted, names)));
+  }
+}
+
 config::Loaded checked(config::Loaded loaded, const std::string& path) {
   if (!loaded.config) return loaded;
   config::Problems problems(path);
@@ -127,6 +143,7 @@ config::Loaded checked(config::Loaded loaded, const std::string& path) {
   check_called_back(*loaded.config, problems);
   check_names(*loaded.config, problems);
   check_services(*loaded.config, problems);
+  check_called(*loaded.config, problems);
   if (problems.errors() > 0) loaded.config.reset();
   for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
   return loaded;

@@ -20,7 +20,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 /// The newest first: it is what we offer.
-constexpr std::array<std::string_view, 3> kMcpVersions = {"2025-06-18", "2025-03-26", "2024-11-05"};
+constexpr std::array<std::string_view, 4> kMcpVersions = {"2025-11-25", "2025-06-18", "2025-03-26",
+                                                          "2024-11-05"};
 constexpr std::string_view kOwnVersion = "1";
 constexpr std::size_t kNameBytes = 256;
 constexpr std::size_t kDescriptionBytes = 4096;

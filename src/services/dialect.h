@@ -2,7 +2,8 @@
 // What is said over a connection: MCP's words, or those of the extension services that this project
 // was designed for. Pure functions; docs/services.md is the protocol.
 //
-// Reference: Model Context Protocol, 2024-11-05, 2025-03-26, 2025-06-18 (modelcontextprotocol.io).
+// Reference: Model Context Protocol, 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25
+// (modelcontextprotocol.io).
 
 #include <cstdint>
 #include <optional>

@@ -238,7 +238,10 @@ Task<Service::Answer> Service::call_tool(std::shared_ptr<Service> self, std::str
     if (!in_time) break;
   }
   if (self->status_ != kRunning) {
-    co_return gone(fmt::format("service {} is {}", self->name_, to_string(self->status_)));
+    // Our own knowledge: nothing was sent.
+    co_return Error(ErrorKind::kUnavailable,
+                    fmt::format("service {} is {}", self->name_, to_string(self->status_)),
+                    ErrorSource::kSelf, Retry::with_backoff());
   }
   const auto named = [&](const ToolInfo& one) { return one.name == tool; };
   if (std::none_of(self->tools_.begin(), self->tools_.end(), named)) {

@@ -82,8 +82,9 @@ class Service {
   Event& stopped() { return stopped_; }
 
   /// Waits for a service that is on its way, then calls. timeout 0: the service's own.
-  /// kUnavailable: it is stopped, given up, or was lost under way; kNotFound: it has no such tool;
-  /// kOverloaded; kTimeout; else what it said. Cancelling the task calls the request off.
+  /// kUnavailable: it is stopped or given up (source kSelf: nothing was sent), or was lost under
+  /// way (kPeer); kNotFound: it has no such tool; kOverloaded; kTimeout; else what it said.
+  /// Cancelling the task calls the request off.
   static Task<Answer> call_tool(std::shared_ptr<Service> self, std::string tool,
                                 boost::json::value arguments, Duration timeout);
 

@@ -247,6 +247,21 @@ class ServicesTest(Case):
         self.assertEqual(self.running.client("services", "show", "gone").returncode, 1)
         self.assertEqual(json.loads(self.call("changed", "environment").stdout)["env"]["A"], "b")
 
+    def test_an_agent_answers_by_a_tool_and_goes_on_when_the_service_comes_back(self):
+        daemon = self.begin(
+            process("tools") + '[agents.echo]\nenabled = false\n[agents.helper]\nkind = "service"\n'
+            'service = "tools"\ntool = "say"\n')
+        daemon.post("one")
+        until(lambda: ("agent", "one") in daemon.history())
+        os.kill(self.show("tools")["process"], signal.SIGKILL)
+        daemon.post("two")
+        until(lambda: ("agent", "two") in daemon.history())
+
+    def test_an_agent_whose_service_is_not_there_is_named(self):
+        broken = self.daemon('[agents.echo]\nenabled = false\n[agents.helper]\nkind = "service"\n'
+                             'service = "tols"\ntool = "say"\n' + process("tools"))
+        self.assertIn('there is no enabled service "tols"; did you mean "tools"?', broken.fails()[1])
+
     def test_a_wrong_configuration_is_named(self):
         broken = self.daemon('[service_defaults]\nheartbeat_interval = "100s"\n' +
                              process("tools") + '[services.other]\nkind = "tcp"\n')
