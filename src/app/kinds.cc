@@ -82,7 +82,7 @@ MadeChannel make_openai_face(const config::Instance& instance, const AccountOpti
         around.router, std::make_unique<OpenAiCallers>(around.callers), prefix_of(instance));
   }
   return std::unique_ptr<Channel>(std::make_unique<openai::OpenAiChannel>(
-      instance.name, std::move(options), mount, around.metrics));
+      instance.name, std::move(options), mount, around.metrics, around.library));
 }
 
 MadeChannel make_hook(const config::Instance& instance, const AccountOptions& account,

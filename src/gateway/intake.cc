@@ -6,6 +6,7 @@
 
 #include "base/mutant.h"
 #include "base/utf8.h"
+#include "gateway/access.h"
 #include "gateway/intake_plan.h"
 #include "gateway/message_json.h"
 
@@ -98,10 +99,7 @@ Result<void> Intake::check(const Account& account, const InboundMessage& event) 
 bool Intake::passes_gates(const Account& account, const InboundMessage& event) const {
   if (mutant(Mutant::kAcceptEverybody)) return true;
   const AccountOptions& options = account.channel->account();
-  const bool known = std::any_of(
-      options.allow.begin(), options.allow.end(),
-      [&](const std::string& allowed) { return allowed == "*" || allowed == event.sender; });
-  if (!known) return false;
+  if (!lets_in(options, event.sender)) return false;
   return event.chat_kind != ChatKind::kGroup || !options.groups_need_mention || event.mentions_us;
 }
 

@@ -58,5 +58,7 @@ struct Id {
 
 /// RFC 4648 4, with padding.
 std::string base64(std::string_view bytes);
+/// What base64() made; nullopt for anything else, white space included.
+std::optional<std::string> from_base64(std::string_view text);
 
 }  // namespace sluice::media

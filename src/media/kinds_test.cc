@@ -69,5 +69,17 @@ TEST(MediaBase64Test, FollowsTheRfc) {
   EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
 }
 
+TEST(MediaBase64Test, IsReadStrictly) {
+  for (const std::string bytes : {"", "f", "fo", "foo", "foobar"}) {
+    EXPECT_EQ(from_base64(base64(bytes)), bytes);
+  }
+  const std::string nul("\0\xff\0", 3);
+  EXPECT_EQ(from_base64(base64(nul)), nul);
+  for (const char* bad :
+       {"Z", "Zg", "Zg=", "Zg= =", " Zg==", "Zg==\n", "Z===", "====", "Zm8_", "Zg==Zg=="}) {
+    EXPECT_FALSE(from_base64(bad)) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::media

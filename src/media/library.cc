@@ -118,6 +118,27 @@ Task<Result<std::unique_ptr<Upload>>> Library::begin(std::string account, std::s
   co_return upload;
 }
 
+Task<Result<Kept>> Library::keep(std::string account, std::string person, Type type,
+                                 std::string bytes) {
+  const Key128 content = KeyedHash(key_).add("media").add(bytes).finish();
+  const Id id = Id::make(owner_of(key_, account, person), content.low, type);
+  const Kept known{id, bytes.size(), shard_.wall()};
+  const std::vector<Id> again{id};
+  Result<void> renewed = co_await renew(again);
+  if (renewed) co_return known;
+  if (renewed.error().kind() != ErrorKind::kNotFound) co_return renewed.error();
+  auto begun = co_await begin(std::move(account), std::move(person), type, bytes.size());
+  if (!begun) co_return begun.error();
+  const std::unique_ptr<Upload> upload = std::move(*begun);
+  const Result<void> written = co_await upload->write(std::move(bytes));
+  if (!written) co_return written.error();
+  Result<Kept> kept = co_await upload->keep_as(id);
+  if (kept || kept.error().kind() != ErrorKind::kConflict) co_return kept;
+  renewed = co_await renew(again);  // another request brought it meanwhile
+  if (!renewed) co_return renewed.error();
+  co_return known;
+}
+
 Task<Result<void>> Library::renew(std::vector<Id> ids) {
   co_return co_await worker_.run<void>([this, ids = std::move(ids)]() -> Result<void> {
     for (const Id& id : ids) {
@@ -276,12 +297,15 @@ Task<Result<void>> Upload::flush() {
 }
 
 Task<Result<Kept>> Upload::finish() {
+  return keep_as(Id::make(owner_, library_.shard_.random().next(), type_));
+}
+
+Task<Result<Kept>> Upload::keep_as(Id id) {
   if (erased_) co_return being_erased();
   if (bytes_ == 0) co_return of_peer(ErrorKind::kInvalidArgument, "the image is empty");
   const Result<void> right = check_type(true);
   if (!right) co_return right.error();
-  const Kept kept{Id::make(owner_, library_.shard_.random().next(), type_), bytes_,
-                  library_.shard_.wall()};
+  const Kept kept{std::move(id), bytes_, library_.shard_.wall()};
   const Result<void> done = co_await library_.worker_.run<void>(
       [library = &library_, partial = partial_, bytes = std::exchange(buffer_, {}), kept] {
         Result<void> step = partial->append(bytes);

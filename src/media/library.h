@@ -58,6 +58,7 @@ class Upload : public ListNode {
 
  private:
   friend class Library;
+  Task<Result<Kept>> keep_as(Id id);
   Upload(Library& library, Owner owner, Type type, std::uint64_t reserved);
   Result<void> check_type(bool at_end);
   Task<Result<void>> flush();
@@ -88,6 +89,10 @@ class Library {
   /// kept for one), kOverloaded (too many uploads at once), kDiskFull, kUnavailable.
   Task<Result<std::unique_ptr<Upload>>> begin(std::string account, std::string person, Type type,
                                               std::optional<std::uint64_t> length);
+  /// One that is there whole. Its id is made of its bytes: the same image of the same person is
+  /// kept once, and is as new whenever it comes again. Errors: those of begin(), write() and
+  /// finish().
+  Task<Result<Kept>> keep(std::string account, std::string person, Type type, std::string bytes);
   /// They are attached to a message: from now on they are as old as that. kNotFound names one that
   /// is not there.
   Task<Result<void>> renew(std::vector<Id> ids);

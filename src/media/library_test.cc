@@ -43,6 +43,27 @@ TEST_F(LibraryTest, RefusesATypeThatIsNotTheDeclaredOne) {
   EXPECT_TRUE(fs::is_empty(path("partial")));
 }
 
+TEST_F(LibraryTest, AWholeImageIsKeptOnceForEachPerson) {
+  options_.retention = hours(1);
+  open();
+  const auto keep = [this](const std::string& bytes, const std::string& person) {
+    return thread_.await<Result<Kept>>(
+        [&] { return library_->keep("http", person, Type::kPng, bytes); });
+  };
+  const Result<Kept> first = keep(png(300'000), "alice");
+  ASSERT_TRUE(first) << first.error().to_string();
+  test::make_older(path(path_of(first->id)), hours(2));
+  const Result<Kept> again = keep(png(300'000), "alice");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->id, first->id);
+  EXPECT_EQ(read(first->id).value(), png(300'000));
+  sweep(UnixMillis{first->at.ms});
+  EXPECT_TRUE(read(first->id)) << "as new as when it came last";
+  EXPECT_NE(keep(png(300'001), "alice")->id, first->id);
+  EXPECT_TRUE(library_->is_of(keep(png(300'000), "bob")->id, "http", "bob"));
+  EXPECT_EQ(metrics_.value("sluice_media_uploads_total"), 3);
+}
+
 TEST_F(LibraryTest, RefusesWhatIsTooLarge) {
   options_.file_bytes = 100'000;
   open();

@@ -13,6 +13,8 @@
 #include <gtest/gtest.h>
 
 #include "gateway/gateway.h"
+#include "gateway/message_json.h"
+#include "media/library.h"
 #include "net/net_fixture.h"
 #include "net/router.h"
 #include "net/sse.h"
@@ -38,6 +40,7 @@ class HeldAgent : public Agent {
   Task<Result<AgentReply>> run(TurnRequest request, DeltaSink& sink) override {
     const std::string text = request.text();
     texts.push_back(text);
+    attachments.push_back(parse_extra(request.messages.back()->extra).attachments);
     const auto begins = [&text](std::string_view word) { return text.starts_with(word); };
     if (begins("hold")) {
       sink.delta("half");
@@ -69,6 +72,7 @@ class HeldAgent : public Agent {
 
   Event released;
   std::vector<std::string> texts;  // of each call
+  std::vector<std::vector<std::string>> attachments;
 
  private:
   const AgentInfo info_{"agent", "test", OnInterrupt::kAsk, 32, std::chrono::seconds(60)};
@@ -113,6 +117,7 @@ class FaceTest : public ::testing::Test {
  protected:
   explicit FaceTest(std::string account) : account_(std::move(account)) {
     core_options_.retry_backoff = milliseconds(1);
+    media_options_.disk_low_bytes = 0;
   }
 
   virtual void mount(net::Router& router) = 0;
@@ -132,6 +137,7 @@ class FaceTest : public ::testing::Test {
       router_.reset();
       gateway_.reset();
       unmount();
+      library_.reset();
       store_.reset();
     });
   }
@@ -159,6 +165,18 @@ class FaceTest : public ::testing::Test {
     thread_.run([&] { texts = agent_->texts; });
     return texts;
   }
+  /// Ids, of each call.
+  std::vector<std::vector<std::string>> agent_attachments() {
+    std::vector<std::vector<std::string>> ids;
+    thread_.run([&] { ids = agent_->attachments; });
+    return ids;
+  }
+  std::string image(const std::string& id) {
+    const auto bytes = thread_.await<Result<std::string>>(
+        [&] { return library_->read(*media::Id::parse(id), 0, 64 << 20); });
+    return bytes ? *bytes : "(" + bytes.error().to_string() + ")";
+  }
+  media::Library& library() { return *library_; }
 
   static std::string format(std::string_view first_line, std::string_view token,
                             std::string_view body, std::string_view headers) {
@@ -191,6 +209,7 @@ class FaceTest : public ::testing::Test {
   }
 
   CoreOptions core_options_;
+  media::LibraryOptions media_options_;
   MemoryLogger log_;
   Metrics metrics_;
 
@@ -217,6 +236,10 @@ class FaceTest : public ::testing::Test {
     auto agent = std::make_unique<HeldAgent>(shard);
     agent_ = agent.get();
     ASSERT_TRUE(gateway_->add_agent(std::move(agent)));
+    auto library =
+        media::Library::open(shard, metrics_, key, directory_.file("media"), media_options_);
+    ASSERT_TRUE(library) << library.error().to_string();
+    library_ = std::move(*library);
     router_ = std::make_unique<net::Router>();
     mount(*router_);
     net::HttpServerHooks hooks;
@@ -241,6 +264,7 @@ class FaceTest : public ::testing::Test {
   SystemClock clock_;
   net::test::ShardThread thread_;
   std::unique_ptr<ThreadedStore> store_;
+  std::unique_ptr<media::Library> library_;
   std::unique_ptr<Gateway> gateway_;
   HeldAgent* agent_ = nullptr;
   std::unique_ptr<net::Router> router_;

@@ -104,6 +104,56 @@ TEST_F(OpenAiFaceTest, ARepeatedRequestFindsItsAnswerBehindManyOthers) {
   EXPECT_THAT(agent_texts(), SizeIs(41));
 }
 
+/// A body with one image, whose bytes are "\x89PNG\r\n\x1a\n" and eight more.
+std::string with_image(std::string_view last = "aaaaaaaaaaA==") {
+  return R"({"model":"agent","messages":[{"role":"user","content":[{"type":"text","text":"look"},)"
+         R"({"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo)" +
+         std::string(last) + "\"}}]}]}";
+}
+
+TEST_F(OpenAiFaceTest, AnImageIsKeptAndGoesToTheAgentWithItsMessage) {
+  start();
+  EXPECT_EQ(post(with_image()).content(), "echo: look");
+  ASSERT_THAT(agent_attachments(), ElementsAre(SizeIs(1)));
+  const std::string bytes = image(agent_attachments()[0][0]);
+  EXPECT_EQ(bytes.substr(0, 8), "\x89PNG\r\n\x1a\n");
+  EXPECT_EQ(bytes.size(), 16u);
+}
+
+TEST_F(OpenAiFaceTest, ARepeatedRequestWithAnImageIsTheSameMessage) {
+  start();
+  EXPECT_EQ(post(with_image(), kKey).content(), "echo: look");
+  EXPECT_EQ(post(with_image(), kKey).content(), "echo: look");
+  EXPECT_THAT(agent_texts(), SizeIs(1));
+  EXPECT_EQ(post(with_image("bbbbbbbbbbA=="), kKey).code(), "idempotency_key_reused");
+}
+
+TEST_F(OpenAiFaceTest, WhatIsNotTheImageThatItSaysIsRefused) {
+  start();
+  std::string body = with_image();
+  body.replace(body.find("image/png"), 9, "image/gif");
+  const Answer answer = post(body);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.code(), "unsupported_content");
+  EXPECT_EQ(answer.json().at("error").at("param").as_string(), "messages[0].content[1]");
+  EXPECT_THAT(agent_texts(), SizeIs(0));
+}
+
+TEST_F(OpenAiFaceTest, NothingIsKeptOfWhoMayNotWrite) {
+  options_.allow = {"bob"};
+  start();
+  EXPECT_EQ(post(with_image()).code(), "not_on_the_list");
+  EXPECT_EQ(metrics_.value("sluice_media_uploads_total"), 0);
+}
+
+TEST_F(OpenAiFaceTest, AnImageBeyondTheBoundsIsNamed) {
+  media_options_.file_bytes = 10;
+  start();
+  const Answer answer = post(with_image());
+  EXPECT_EQ(answer.status, 413);
+  EXPECT_EQ(answer.json().at("error").at("param").as_string(), "messages[0].content[1]");
+}
+
 TEST_F(OpenAiFaceTest, AKeyUsedWithOtherMessagesIsRefused) {
   start();
   post(body("hello"), kKey);

@@ -118,7 +118,7 @@ class OpenAiFaceTest : public faces::test::FaceTest {
   }
   void unmount() override { mount_.reset(); }
   std::unique_ptr<Channel> make_channel(Shard&) override {
-    return std::make_unique<OpenAiChannel>("openai", options_, mount_, metrics_);
+    return std::make_unique<OpenAiChannel>("openai", options_, mount_, metrics_, library());
   }
 
   std::shared_ptr<OpenAiMount> mount_;

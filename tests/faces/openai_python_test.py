@@ -1,5 +1,8 @@
 """The official OpenAI client for Python, as it comes from PyPI, talks to our face."""
 
+import base64
+import http.server
+import json
 import os
 import re
 import signal
@@ -9,7 +12,7 @@ import threading
 import time
 import unittest
 
-from face import SOURCE, FaceCase, skip
+from face import CONFIGURATION, SOURCE, FaceCase, skip
 
 try:
     import openai
@@ -21,8 +24,67 @@ def say(text):
     return [{"role": "user", "content": text}]
 
 
+def show(url):
+    return [{"role": "user", "content": [{"type": "text", "text": "look"},
+                                         {"type": "image_url", "image_url": {"url": url}}]}]
+
+
+def picture():
+    with open(os.path.join(SOURCE, "docs/images/chat-phone.png"), "rb") as file:
+        return file.read()
+
+
 def key(name):
     return {"Idempotency-Key": name}
+
+
+MODEL = """
+[agents.seer]
+kind = "openai"
+base_url = "http://127.0.0.1:%d/v1"
+model = "m"
+[channels.seeing]
+kind = "openai"
+agent = "seer"
+[channels.http]
+kind = "http"
+agent = "echo"
+[channels.cli]
+kind = "cli"
+agent = "echo"
+"""
+
+
+class Model(threading.Thread):
+    """A model's API that says the same to everything, and keeps what it was asked."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.asked = []
+        model = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                model.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                chunk = {"choices": [{"index": 0, "delta": {"content": "A page."}, "finish_reason": "stop"}]}
+                self.wfile.write(b"data: %s\n\ndata: [DONE]\n\n" % json.dumps(chunk).encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.start()
+
+    def run(self):
+        self.server.serve_forever()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class PythonClientTest(FaceCase):
@@ -98,6 +160,29 @@ class PythonClientTest(FaceCase):
         self.assertEqual(self.stream("hello", extra_headers=key("k1")), "hello")
         self.assertEqual(self.turns(), 1)
 
+    def test_an_image_reaches_the_model_behind_as_it_was(self):
+        model = Model()
+        self.addCleanup(model.close)
+        self.sluice.stop()
+        self.sluice = self.daemon(CONFIGURATION + MODEL % model.port).start()
+        url = "data:image/png;base64," + base64.b64encode(picture()).decode()
+        for _ in range(2):
+            answer = self.client("seeing").chat.completions.create(
+                model="seer", messages=show(url), extra_headers=key("k1"))
+            self.assertEqual(answer.choices[0].message.content, "A page.")
+        self.assertEqual(len(model.asked), 1)
+        parts = model.asked[0]["messages"][-1]["content"]
+        self.assertEqual([part["image_url"]["url"] for part in parts if part["type"] == "image_url"],
+                         [url])
+        self.assertEqual([part["text"] for part in parts if part["type"] == "text"], ["look"])
+
+    def test_an_image_that_is_none_is_refused_and_named(self):
+        with self.assertRaises(openai.BadRequestError) as refused:
+            self.client().chat.completions.create(
+                model="echo", messages=show("data:image/png;base64,aGVsbG8="))
+        self.assertEqual(refused.exception.param, "messages[0].content[1]")
+        self.assertEqual(refused.exception.code, "unsupported_content")
+
     def test_a_key_used_with_another_text_is_refused(self):
         self.ask("hello", extra_headers=key("k1"))
         with self.assertRaises(openai.UnprocessableEntityError) as refused:
@@ -149,11 +234,11 @@ class PythonClientTest(FaceCase):
 
     def test_what_cannot_be_done_is_refused_and_named(self):
         tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-        image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]
+        image = show("http://127.0.0.1/cat.png")
         for param, more in {"tools": {"tools": [tool]}, "n": {"n": 2},
                             "logprobs": {"logprobs": True},
                             "response_format": {"response_format": {"type": "json_object"}},
-                            "messages[0].content[0]": {"messages": image}}.items():
+                            "messages[0].content[1]": {"messages": image}}.items():
             with self.assertRaises(openai.BadRequestError) as refused:
                 self.client().chat.completions.create(
                     **{"model": "echo", "messages": say("hello"), **more})
@@ -181,7 +266,7 @@ class PythonClientTest(FaceCase):
 
     def test_a_body_too_large_is_413(self):
         with self.assertRaises(openai.APIStatusError) as refused:
-            self.ask("x" * 2_000_000)
+            self.ask("x" * 5_000_000)
         self.assertEqual(refused.exception.status_code, 413)
         self.assertEqual(refused.exception.code, "body_too_large")
 

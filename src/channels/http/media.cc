@@ -9,6 +9,7 @@
 #include "channels/http/face.h"
 #include "channels/http/render.h"
 #include "channels/http/request_parts.h"
+#include "gateway/access.h"
 #include "net/json_body.h"
 
 namespace sluice::http {
@@ -51,7 +52,7 @@ Result<std::string> owner_of(const Face& face, HttpExchange& exchange) {
     return Error(ErrorKind::kPermissionDenied, "this token may not post for another sender",
                  ErrorSource::kPeer);
   }
-  if (!may_write(face.options, person)) {
+  if (!lets_in(face.options, person)) {
     return Error(ErrorKind::kPermissionDenied, "the account's \"allow\" does not name the sender",
                  ErrorSource::kPeer);
   }

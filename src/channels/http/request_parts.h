@@ -69,12 +69,6 @@ inline Result<std::size_t> limit_of(const net::HttpRequest& request) {
   return static_cast<std::size_t>(*limit);
 }
 
-/// Whether the account's "allow" names the sender.
-inline bool may_write(const HttpChannelOptions& options, std::string_view sender) {
-  return std::any_of(options.allow.begin(), options.allow.end(),
-                     [&](const std::string& name) { return name == "*" || name == sender; });
-}
-
 /// ?html=1
 inline bool wants_html(const net::HttpRequest& request) {
   return request.query_value("html") == "1";

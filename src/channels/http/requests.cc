@@ -11,6 +11,7 @@
 #include "channels/http/media.h"
 #include "channels/http/render.h"
 #include "channels/http/request_parts.h"
+#include "gateway/access.h"
 #include "net/json_body.h"
 
 namespace sluice::http {
@@ -81,7 +82,7 @@ HttpResponse answer(const std::vector<Accepted>& accepted, const std::vector<std
 /// A batch is taken whole or refused whole; the gateway's own gate would let some through.
 bool all_allowed(const std::vector<InboundMessage>& events, const HttpChannelOptions& options) {
   return std::all_of(events.begin(), events.end(),
-                     [&](const InboundMessage& event) { return may_write(options, event.sender); });
+                     [&](const InboundMessage& event) { return lets_in(options, event.sender); });
 }
 
 /// Hands events to the gateway and answers.

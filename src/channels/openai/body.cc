@@ -1,7 +1,8 @@
 #include "channels/openai/body.h"
 
+#include <algorithm>
 #include <array>
-#include <vector>
+#include <optional>
 
 #include <boost/json.hpp>
 #include <fmt/core.h>
@@ -14,9 +15,15 @@ namespace {
 
 namespace json = boost::json;
 
+struct Sent {
+  std::string param;
+  std::string_view url;  // of the body, which outlives it
+};
+
 struct Said {
   std::string role;
   std::string text;
+  std::vector<Sent> images;
 };
 
 constexpr std::string_view kUnsupported = "unsupported_parameter";
@@ -105,34 +112,79 @@ constexpr auto kBarred = std::to_array<Barred>({
     {"web_search_options", [](const json::value&) { return false; }, "the agent has its own tools"},
 });
 
-/// Texts of the parts, joined.
-Checked<std::string> join(const json::array& parts, const std::string& param) {
+Refusal unsupported_content(const std::string& at, std::string_view why) {
+  return invalid(at, fmt::format("'{}': {}.", at, why), "unsupported_content");
+}
+
+Checked<Sent> image_of(const json::object& part, const std::string& at, std::string_view role) {
+  if (role != "user") return unsupported_content(at, "only the user's messages may have images");
+  const std::string param = at + ".image_url";
+  const json::value* image = find(part, "image_url");
+  if (image == nullptr) return missing(param);
+  if (!image->is_object()) return wrong_type(param, "an object");
+  const json::value* url = find(image->get_object(), "url");
+  if (url == nullptr) return missing(param + ".url");
+  if (!url->is_string()) return wrong_type(param + ".url", "a string");
+  const std::string_view text = url->get_string();
+  if (!text.starts_with("data:")) {
+    return unsupported_content(at,
+                               "only images in the request itself are taken, as data: URLs; "
+                               "nothing is fetched for clients");
+  }
+  return Sent{at, text};
+}
+
+/// "data:image/png;base64,…"
+Checked<Image> decode(const Sent& sent) {
+  constexpr std::string_view kScheme = "data:";
+  constexpr std::string_view kEncoding = ";base64";
+  const std::size_t comma = std::min(sent.url.find(','), sent.url.size());
+  std::string_view kind = sent.url.substr(kScheme.size(), comma - kScheme.size());
+  const bool encoded = kind.ends_with(kEncoding);
+  if (encoded) kind.remove_suffix(kEncoding.size());
+  // Many a client makes the type from a file's name.
+  const std::optional<media::Type> type =
+      media::type_of_mime(kind == "image/jpg" ? "image/jpeg" : kind);
+  if (!encoded || !type) {
+    return unsupported_content(sent.param,
+                               "images are PNG, JPEG, GIF or WebP, written as "
+                               "data:image/png;base64,…");
+  }
+  std::optional<std::string> bytes =
+      media::from_base64(sent.url.substr(std::min(comma + 1, sent.url.size())));
+  if (!bytes) return invalid(sent.param, fmt::format("'{}' is no base64.", sent.param));
+  return Image{sent.param, *type, *std::move(bytes)};
+}
+
+/// Texts of the parts, joined, and the images among them.
+Checked<void> join(const json::array& parts, const std::string& param, Said& out) {
   if (parts.size() > kPartsMax) {
     return invalid(param, fmt::format("'{}' has more than {} parts.", param, kPartsMax));
   }
-  std::string text;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::string at = fmt::format("{}[{}]", param, i);
     const json::object* part = parts[i].if_object();
     if (part == nullptr) return wrong_type(at, "an object");
     const json::value* type = find(*part, "type");
     if (type == nullptr || !type->is_string()) return missing(at + ".type");
+    if (is_one_of(*type, {"image_url"})) {
+      Checked<Sent> image = image_of(*part, at, out.role);
+      if (!image) return image.error();
+      out.images.push_back(std::move(*image));
+      continue;
+    }
     // What a model declined to say is what it said.
     const bool refusal = is_one_of(*type, {"refusal"});
     if (!refusal && !is_one_of(*type, {"text"}))
-      return invalid(at,
-                     fmt::format("'{}': only text is supported here, no images, audio or "
-                                 "files.",
-                                 at),
-                     "unsupported_content");
+      return unsupported_content(at, "only text and images are supported here");
     const std::string field = refusal ? "refusal" : "text";
     const json::value* value = find(*part, field);
     if (value == nullptr) return missing(at + "." + field);
-    Checked<std::string> piece = text_of(*value, at + "." + field);
-    if (!piece) return piece;
-    text += *piece;
+    const Checked<std::string> piece = text_of(*value, at + "." + field);
+    if (!piece) return piece.error();
+    out.text += *piece;
   }
-  return text;
+  return {};
 }
 
 Checked<Said> said(const json::value& value, const std::string& at) {
@@ -157,8 +209,12 @@ Checked<Said> said(const json::value& value, const std::string& at) {
   const std::string param = at + ".content";
   const json::value* content = find(*message, "content");
   if (content == nullptr) return missing(param);
-  Checked<std::string> text =
-      content->is_array() ? join(content->get_array(), param) : text_of(*content, param);
+  if (content->is_array()) {
+    const Checked<void> joined = join(content->get_array(), param, out);
+    if (!joined) return joined.error();
+    return out;
+  }
+  Checked<std::string> text = text_of(*content, param);
   if (!text) return text.error();
   out.text = std::move(*text);
   return out;
@@ -185,9 +241,28 @@ Checked<std::vector<Said>> messages_of(const json::object& body) {
                    "The last message must be the user's: it is the one that is "
                    "answered.");
   }
-  if (normalise_text(out.back().text).empty())
+  if (normalise_text(out.back().text).empty() && out.back().images.empty())
     return invalid("messages", "The last message is empty.");
   return out;
+}
+
+/// Those of the messages from `first` on. Where words will stand for an earlier message, they say
+/// which images were its own.
+Checked<std::vector<Image>> images_of(std::vector<Said>& messages, std::size_t first) {
+  std::vector<Image> images;
+  for (std::size_t i = first; i < messages.size(); ++i) {
+    for (const Sent& sent : messages[i].images) {
+      if (images.size() == kImagesMax) {
+        return invalid("messages",
+                       fmt::format("The messages have more than {} images.", kImagesMax));
+      }
+      Checked<Image> image = decode(sent);
+      if (!image) return image.error();
+      images.push_back(std::move(*image));
+      if (i + 1 < messages.size()) messages[i].text += fmt::format("[image {}]", images.size());
+    }
+  }
+  return images;
 }
 
 /// JSON, because nobody's words can then pass for somebody else's.
@@ -251,6 +326,10 @@ Checked<ChatRequest> request_of(const json::object& body) {
   out.include_usage = *usage;
   Checked<std::vector<Said>> messages = messages_of(body);
   if (!messages) return messages.error();
+  const std::size_t first = out.user.empty() ? 0 : messages->size() - 1;
+  Checked<std::vector<Image>> images = images_of(*messages, first);
+  if (!images) return images.error();
+  out.images = std::move(*images);
   out.text = out.user.empty() ? fold(*messages) : std::move(messages->back().text);
   return out;
 }

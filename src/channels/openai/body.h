@@ -6,9 +6,10 @@
 // message is the one that is new; without it the request is a conversation of its own, and what
 // came before is folded into its text.
 //
-// What would change the answer and can't be done is refused and named: tools, several choices,
-// images, formats. Parameters of sampling belong to the agent's configuration and are ignored, like
-// every field that is not known, as OpenAI does.
+// Images of the user's messages come along where those count, as data: URLs; nothing is fetched for
+// a client. What would change the answer and can't be done is refused and named: tools, several
+// choices, sounds, formats. Parameters of sampling belong to the agent's configuration and are
+// ignored, like every field that is not known, as OpenAI does.
 //
 // Any thread; pure. Allocates at most some forty times the body.
 //
@@ -16,19 +17,29 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "channels/openai/refusal.h"
+#include "media/kinds.h"
 
 namespace sluice::openai {
 
 inline constexpr std::size_t kMessagesMax = 1'000;  // of one body
 inline constexpr std::size_t kUserBytesMax = 256;   // of "user"
 inline constexpr std::size_t kPartsMax = 1'000;     // of one message's content
+inline constexpr std::size_t kImagesMax = 20;       // of one body, as far as they count
+
+struct Image {
+  std::string param;  // where it was
+  media::Type type = media::Type::kPng;
+  std::string bytes;  // not looked at: whether they are of that type is seen when they are kept
+};
 
 struct ChatRequest {
   std::string model;
   std::string user;  // empty: a conversation of its own
-  std::string text;  // UTF-8 without NUL, not empty
+  std::string text;  // UTF-8 without NUL; empty only where there are images
+  std::vector<Image> images;
   bool stream = false;
   bool include_usage = false;
 };

@@ -96,10 +96,75 @@ TEST(OpenAiBodyTest, RefusesAndNamesWhatCannotBeDone) {
   EXPECT_EQ(refusal(body(kHello, R"("modalities":["text","audio"])")), "modalities" + suffix);
 }
 
-TEST(OpenAiBodyTest, RefusesImagesAndNamesTheirPlace) {
-  EXPECT_EQ(refusal(body(R"([{"role":"user","content":[{"type":"text","text":"what is this"},
-                             {"type":"image_url","image_url":{"url":"data:"}}]}])")),
+std::string with_image(std::string_view url, std::string_view role = "user") {
+  return R"({"role":")" + std::string(role) +
+         R"(","content":[{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":")" +
+         std::string(url) + R"("}}]})";
+}
+
+TEST(OpenAiBodyTest, TakesTheImagesOfTheRequestItself) {
+  const Checked<ChatRequest> request =
+      parse_body(body("[" + with_image("data:image/jpg;base64,aGVsbG8=") + "]"));
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->text, "look");
+  ASSERT_EQ(request->images.size(), 1u);
+  EXPECT_EQ(request->images[0].type, media::Type::kJpeg);
+  EXPECT_EQ(request->images[0].bytes, "hello");
+  EXPECT_EQ(request->images[0].param, "messages[0].content[1]");
+}
+
+TEST(OpenAiBodyTest, AnImageAloneIsAMessage) {
+  const Checked<ChatRequest> request =
+      parse_body(body(R"([{"role":"user","content":[{"type":"image_url",
+                          "image_url":{"url":"data:image/png;base64,","detail":"low"}}]}])"));
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->text, "");
+  EXPECT_EQ(request->images.size(), 1u);
+}
+
+TEST(OpenAiBodyTest, ImagesOfEarlierMessagesCountWhereTheseDo) {
+  const std::string messages = "[" + with_image("data:image/png;base64,YQ==") +
+                               R"(,{"role":"assistant","content":"ah"},)" +
+                               with_image("data:image/png;base64,Yg==") + "]";
+  const Checked<ChatRequest> own = parse_body(body(messages));
+  ASSERT_TRUE(own);
+  ASSERT_EQ(own->images.size(), 2u);
+  EXPECT_EQ(own->images[1].bytes, "b");
+  EXPECT_THAT(own->text, HasSubstr(R"({"role":"user","content":"look[image 1]"})"));
+  const Checked<ChatRequest> named = parse_body(body(messages, R"("user":"ann")"));
+  ASSERT_TRUE(named);
+  ASSERT_EQ(named->images.size(), 1u);
+  EXPECT_EQ(named->images[0].bytes, "b");
+}
+
+TEST(OpenAiBodyTest, RefusesImagesThatItWouldHaveToFetchOrCannotRead) {
+  const auto refused = [](std::string_view url) {
+    return refusal(body("[" + with_image(url) + "]"));
+  };
+  const std::string unsupported = "messages[0].content[1] unsupported_content";
+  EXPECT_EQ(refused("https://example.com/cat.png"), unsupported);
+  EXPECT_EQ(refused("data:"), unsupported);
+  EXPECT_EQ(refused("data:image/svg+xml;base64,YQ=="), unsupported);
+  EXPECT_EQ(refused("data:image/png,YQ=="), unsupported);
+  EXPECT_EQ(refused("data:image/png;base64,Y Q="), "messages[0].content[1] invalid_value");
+  EXPECT_EQ(refused("data:image/png;base64,YQ"), "messages[0].content[1] invalid_value");
+  EXPECT_EQ(refusal(body("[" + with_image("data:image/png;base64,", "assistant") + "," +
+                         with_image("data:image/png;base64,") + "]")),
             "messages[0].content[1] unsupported_content");
+  EXPECT_EQ(refusal(body(R"([{"role":"user","content":[{"type":"image_url"}]}])")),
+            "messages[0].content[0].image_url missing_required_parameter");
+  EXPECT_EQ(refusal(body(R"([{"role":"user","content":[{"type":"input_audio"}]}])")),
+            "messages[0].content[0] unsupported_content");
+}
+
+TEST(OpenAiBodyTest, BoundsTheNumberOfImages) {
+  std::string parts;
+  for (std::size_t i = 0; i <= kImagesMax; ++i) {
+    if (i > 0) parts += ',';
+    parts += R"({"type":"image_url","image_url":{"url":"data:image/png;base64,"}})";
+  }
+  EXPECT_EQ(refusal(body(R"([{"role":"user","content":[)" + parts + "]}]")),
+            "messages invalid_value");
 }
 
 TEST(OpenAiBodyTest, RefusesCallsAndResultsOfTools) {

@@ -95,12 +95,14 @@ net::GateDecision OpenAiMount::gate(const net::HttpRequest& request) const {
 }
 
 OpenAiChannel::OpenAiChannel(std::string name, OpenAiFaceOptions options,
-                             std::shared_ptr<OpenAiMount> mount, Metrics& metrics)
+                             std::shared_ptr<OpenAiMount> mount, Metrics& metrics,
+                             media::Library& library)
     : info_{std::move(name), "openai",
             Capabilities{.pull = true, .own_face = true, .streaming = true}},
       options_(std::move(options)),
       mount_(std::move(mount)),
-      metrics_(metrics) {}
+      metrics_(metrics),
+      library_(library) {}
 
 OpenAiChannel::~OpenAiChannel() {
   leave();
@@ -120,7 +122,7 @@ Task<Result<void>> OpenAiChannel::start(ChannelHost& host) {
     co_return Error(ErrorKind::kConflict,
                     "\"" + mount_->face_->account + "\" is served at the same place");
   }
-  face_ = std::make_shared<Face>(host, info_.name, options_, metrics_);
+  face_ = std::make_shared<Face>(host, info_.name, options_, metrics_, library_);
   mount_->face_ = face_;
   co_return Result<void>();
 }

@@ -8,8 +8,8 @@
 // router's handlers and answers 503 while no channel is registered there. OpenAiChannel is the
 // account itself; the gateway owns it from register_channel on.
 //
-// Lifetime: the gateway (its feeds and store) outlives the server, because a request may outlive
-// its channel. Mount and channel may go in either order. Shard-confined.
+// Lifetime: the gateway (its feeds and store) and the library outlive the server, because a request
+// may outlive its channel. Mount and channel may go in either order. Shard-confined.
 
 #include <memory>
 #include <string>
@@ -18,6 +18,7 @@
 #include "channels/openai/callers.h"
 #include "channels/openai/options.h"
 #include "gateway/channel.h"
+#include "media/library.h"
 #include "net/router.h"
 #include "observe/metrics.h"
 
@@ -52,7 +53,7 @@ class OpenAiChannel : public Channel {
  public:
   /// One channel at a time on a mount; start() is kConflict otherwise.
   OpenAiChannel(std::string name, OpenAiFaceOptions options, std::shared_ptr<OpenAiMount> mount,
-                Metrics& metrics);
+                Metrics& metrics, media::Library& library);
   ~OpenAiChannel() override;
 
   const ChannelInfo& info() const override { return info_; }
@@ -69,6 +70,7 @@ class OpenAiChannel : public Channel {
   OpenAiFaceOptions options_;
   const std::shared_ptr<OpenAiMount> mount_;
   Metrics& metrics_;
+  media::Library& library_;
   std::shared_ptr<Face> face_;
 };
 

@@ -15,14 +15,17 @@
 #include "channels/openai/options.h"
 #include "gateway/channel.h"
 #include "gateway/turn_follower.h"
+#include "media/library.h"
 #include "observe/metrics.h"
 #include "runtime/wait.h"
 
 namespace sluice::openai {
 
 struct Face {
-  Face(ChannelHost& h, std::string account_name, OpenAiFaceOptions o, Metrics& metrics)
+  Face(ChannelHost& h, std::string account_name, OpenAiFaceOptions o, Metrics& metrics,
+       media::Library& library)
       : host(&h),
+        media(library),
         loop(h.loop()),
         account(std::move(account_name)),
         options(std::move(o)),
@@ -53,6 +56,7 @@ struct Face {
   }
 
   ChannelHost* host;  // null once the channel has gone
+  media::Library& media;
   Loop& loop;
   const std::string account;
   OpenAiFaceOptions options;

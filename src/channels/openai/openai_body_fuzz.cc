@@ -32,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   require(is_utf8(request->text) && request->text.find('\0') == std::string::npos);
-  require(!normalise_text(request->text).empty());
+  require(!normalise_text(request->text).empty() || !request->images.empty());
+  require(request->images.size() <= openai::kImagesMax);
   require(net::is_clean_name(request->model));
   require(request->user.empty() || net::is_clean_name(request->user));
   require(request->stream || !request->include_usage);

@@ -14,7 +14,7 @@ namespace sluice::openai {
 /// The bounds of its face, besides what every account has.
 struct OpenAiFaceOptions : AccountOptions {
   std::vector<std::string> models;                    // further names beside the agent's own
-  std::uint64_t body_max = 1 << 20;                   // bytes of one request's body: 413
+  std::uint64_t body_max = 4 << 20;                   // bytes of one request's body: 413
   std::chrono::milliseconds answer_timeout{540'000};  // below the 10 minutes of OpenAI's clients
   std::uint32_t requests_max = 2'000;                 // waiting for their answers at once: 429
   std::uint32_t requests_per_person = 100;            // and of one person: 429

@@ -11,6 +11,7 @@
 #include "channels/openai/callers.h"
 #include "channels/openai/completion.h"
 #include "channels/openai/face.h"
+#include "gateway/access.h"
 #include "gateway/gateway.h"
 #include "gateway/turn_follower.h"
 #include "net/json_body.h"
@@ -172,14 +173,43 @@ InboundMessage message_of(const net::HttpRequest& request, const Caller& caller,
   return message;
 }
 
-std::optional<Refusal> refused_by(const Accepted& accepted) {
+Refusal not_on_the_list() {
   Refusal refusal;
-  if (accepted.refused_by_access) {
-    refusal.status = 403;
-    refusal.code = "not_on_the_list";
-    refusal.message = "The account's \"allow\" does not name this sender.";
-    return refusal;
+  refusal.status = 403;
+  refusal.code = "not_on_the_list";
+  refusal.message = "The account's \"allow\" does not name this sender.";
+  return refusal;
+}
+
+Refusal stopping() {
+  return refusal_of(Error(ErrorKind::kUnavailable, "this account is being stopped",
+                          ErrorSource::kSelf, Retry::after(std::chrono::seconds(5))));
+}
+
+/// They are the sender's, and on disk before the message is. The same request names the same ones:
+/// it must stay the same message.
+Task<Checked<std::vector<std::string>>> keep_images(std::shared_ptr<Face> face, std::string sender,
+                                                    std::vector<Image> images) {
+  std::vector<std::string> ids;
+  if (!images.empty() && !lets_in(face->options, sender)) co_return not_on_the_list();
+  for (Image& image : images) {
+    const Result<media::Kept> kept =
+        co_await face->media.keep(face->account, sender, image.type, std::move(image.bytes));
+    if (!kept) {
+      Refusal refusal = refusal_of(kept.error());
+      if (kept.error().kind() == ErrorKind::kUnsupported)
+        refusal = invalid({}, kept.error().context(), "unsupported_content");
+      refusal.param = std::move(image.param);
+      co_return refusal;
+    }
+    ids.push_back(kept->id.text());
   }
+  co_return ids;
+}
+
+std::optional<Refusal> refused_by(const Accepted& accepted) {
+  if (accepted.refused_by_access) return not_on_the_list();
+  Refusal refusal;
   if (accepted.verdict != EventVerdict::kOtherContent) return std::nullopt;
   refusal.status = 422;
   refusal.code = "idempotency_key_reused";
@@ -212,12 +242,10 @@ class Opening {
 Task<Checked<Accepted>> accept(std::shared_ptr<Face> face, InboundMessage message,
                                TurnFollower* follower) {
   const std::string chat = message.chat;
-  const Error stopping(ErrorKind::kUnavailable, "this account is being stopped", ErrorSource::kSelf,
-                       Retry::after(std::chrono::seconds(5)));
   LaneId lane = face->host->find_lane(chat, "");
   while (!lane && face->opening.contains(chat)) {
     co_await face->opened.wait();
-    if (face->stopping) co_return refusal_of(stopping);
+    if (face->stopping) co_return stopping();
     lane = face->host->find_lane(chat, "");
   }
   std::optional<Opening> opening;
@@ -233,7 +261,7 @@ Task<Checked<Accepted>> accept(std::shared_ptr<Face> face, InboundMessage messag
   if (!accepted) co_return refusal_of(accepted.error());
   const Accepted& verdict = accepted->front();
   if (std::optional<Refusal> refused = refused_by(verdict)) co_return *std::move(refused);
-  if (face->host == nullptr) co_return refusal_of(stopping);
+  if (face->host == nullptr) co_return stopping();
   using Since = TurnFollower::Since;
   if (!lane) follower->listen(verdict.lane);
   const bool repeat = verdict.verdict == EventVerdict::kDuplicate;
@@ -369,6 +397,12 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
   InboundMessage message = message_of(exchange->request(), caller, *body, *asked);
   const RequestSlot slot(face, message.sender);
   if (const std::optional<Refusal> refusal = slot.refusal()) co_return refuse(*refusal);
+
+  Checked<std::vector<std::string>> images =
+      co_await keep_images(face, message.sender, std::move(body->images));
+  if (!images) co_return refuse(images.error());
+  if (face->stopping) co_return refuse(stopping());
+  message.attachments = std::move(*images);
 
   TurnFollower follower(face->followers);
   const Checked<Accepted> accepted = co_await accept(face, std::move(message), &follower);
