@@ -18,7 +18,8 @@ constexpr std::string_view kLastMetrics = "last.metrics";
 constexpr Duration kAnswersLimit = std::chrono::seconds(1);
 constexpr Duration kFlushLimit = std::chrono::milliseconds(500);
 constexpr Duration kSaveLimit = std::chrono::milliseconds(500);
-constexpr Duration kServicesLimit = std::chrono::milliseconds(1500);
+constexpr Duration kServicesStop = std::chrono::milliseconds(1500);
+constexpr Duration kServicesLimit = kServicesStop + std::chrono::milliseconds(200);
 constexpr Duration kGoodbyeLimit = kGoodbyeTimeout + std::chrono::milliseconds(100);
 
 Task<Result<void>> at_once(Result<void> result) { co_return result; }
@@ -75,7 +76,7 @@ Result<void> Daemon::keep_metrics() {
 void Daemon::add_hooks() {
   lifecycle::Hooks& hooks = parts_.coordinator.hooks();
   hooks.add({"stop_services", lifecycle::kStopServicesPriority, kServicesLimit,
-             [this] { return services_.stop(kServicesLimit); }});
+             [this] { return services_.stop(kServicesStop); }});
   hooks.add({"flush_metrics", lifecycle::kFlushMetricsPriority, kFlushLimit,
              [this] { return at_once(keep_metrics()); }});
   hooks.add({"save_state", lifecycle::kSaveStatePriority, kSaveLimit,

@@ -4,7 +4,7 @@
                     [--listen unix:PATH | tcp] [MODE]
 
 Modes: "" (well-behaved), "mute" (never answers initialize), "stubborn" (ignores SIGTERM and the end of
-its input), "family" (forks children that stay), "crash" (dies after its greeting), "flood" (sends
+its input), "family" (forks children that stay), "flood" (sends
 notifications without an end), "split" (sends byte by byte), "oversize" (announces 17 MiB), "wrong_ids"
 (answers calls with ids of its own), "noise" (prints lines for people between messages).
 """
@@ -125,8 +125,6 @@ class Peer:
             self.send({"id": id, "result": self.greet(params)})
             if given.mode == "flood":
                 threading.Thread(target=self.flood, daemon=True).start()
-            if given.mode == "crash":
-                os._exit(7)
         elif method == "tools/list":
             self.send({"id": id, "result": {"tools": TOOLS}})
         elif method == "ping":

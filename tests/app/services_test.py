@@ -129,6 +129,7 @@ class ServicesTest(Case):
 
     def test_a_call_that_takes_too_long_is_called_off(self):
         self.begin(process("tools"))
+        self.until_status("tools", "running")
         said = self.call("tools", "sleep", {"seconds": 1000}, "--timeout", "200ms")
         self.assertEqual(said.returncode, 1)
         self.assertIn("no answer", said.stderr)
@@ -181,8 +182,11 @@ class ServicesTest(Case):
             until(lambda: not alive(pid))
 
     def test_one_that_dies_again_and_again_is_given_up(self):
-        self.begin(process("crash", "crash",
-                           more='reconnect_delay = "10ms"\nreconnect_delay_max = "10ms"'))
+        # A shell: it has to die five times within a minute on a busy machine too.
+        script = ("read hello; echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"
+                  "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{}}}'; read greeted; exit 7")
+        self.begin('[services.crash]\nkind = "process"\ncommand = "sh"\nargs = ["-c", %s]\n'
+                   'reconnect_delay = "10ms"\nreconnect_delay_max = "10ms"\n' % json.dumps(script))
         given_up = self.until_status("crash", "error")
         self.assertLessEqual(given_up["generation"], 7)
         self.assertIn("exit code 7", given_up["last_error"])
@@ -213,7 +217,8 @@ class ServicesTest(Case):
 
     def test_wrong_ids_answer_nobody(self):
         self.begin(process("wrong", "wrong_ids"))
-        said = self.call("wrong", "add", {"a": 1, "b": 1}, "--timeout", "300ms")
+        self.until_status("wrong", "running")
+        said = self.call("wrong", "add", {"a": 1, "b": 1}, "--timeout", "1s")
         self.assertIn("no answer", said.stderr)
         self.assertEqual(self.show("wrong")["strays"], 1)
 
