@@ -18,10 +18,13 @@ World::World(std::uint64_t seed, bool verbose)
       disk_("world-" + std::to_string(seed), seed) {
   clock_.mono = MonoTime{1'000'000'000};
   crashes_left_ = static_cast<int>(random_.below(4));
+  hand_overs_left_ = static_cast<int>(random_.below(3));
   next_operation_ = clock_.mono + milliseconds(random_.between(2'000, 8'000));
 }
 
 World::~World() {
+  if (process_ != nullptr) process_->tell_earlier = [](CallDropped) {};
+  earlier_.reset();
   if (process_ != nullptr) {
     process_->tasks.cancel();
     process_->gateway.reset();
@@ -35,8 +38,8 @@ SimChannel* World::channel(const std::string& account) {
   return nullptr;
 }
 
-bool World::boot() {
-  process_ = std::make_unique<Process>(clock_, random_.next());
+bool World::boot(bool handed_over) {
+  process_ = std::make_unique<Process>(clock_, random_.next(), options_.reply_bytes_max);
   Process& p = *process_;
   ++outside_.process;
   p.log.set_level(LogLevel::kError);
@@ -78,6 +81,8 @@ bool World::boot() {
     return outside_.disk_is_low || disk_low_since_.ns != 0 ? 0 : 1ull << 30;
   };
   parts.on_storage_failed = [&p](const Error&) { p.storage_failed = true; };
+  parts.calls = &p.calls;
+  attach_earlier(p);
   p.gateway = std::make_unique<Gateway>(std::move(parts), options_);
   const auto agent = [&](std::string name, OnInterrupt rule) {
     AgentInfo info;
@@ -93,7 +98,7 @@ bool World::boot() {
   agent("eager", OnInterrupt::kRerun);
   agent("careful", OnInterrupt::kAsk);
   agent("strict", OnInterrupt::kFail);
-  p.gateway->recover(std::move(recovered));
+  p.gateway->recover(std::move(recovered), handed_over);
   // Long answers are another agent's work than the account's, in every account.
   RouteRule longs;
   longs.name = "longs";
@@ -145,10 +150,20 @@ void World::crash(bool power_loss) {
   } else {
     disk_.kill();
   }
+  // Its calls end with it, unless they run in the process before it and that one lives on.
+  const bool both = power_loss || outside_.die_now || random_.percent(50);
+  if (process_ != nullptr) process_->tell_earlier = [](CallDropped) {};  // the dead say nothing
+  if (both) earlier_.reset();
   if (process_ != nullptr) {
     process_->tasks.cancel();
     process_->gateway.reset();
     process_.reset();
+  }
+  if (earlier_ != nullptr) {
+    outside_.saw("C26");
+    trace(1006);
+    earlier_->to_successor.clear();
+    earlier_->to_earlier.clear();
   }
   outside_.dying = false;
   outside_.die_now = false;
@@ -176,6 +191,11 @@ bool World::step() {
     crash(random_.percent(50));
     return true;
   }
+  if (p.prepared) {
+    hand_over();
+    return true;
+  }
+  if (earlier_ != nullptr && random_.below(4) == 0 && step_earlier()) return true;
   const bool due = [&] {
     for (const SentEvent& event : outside_.events) {
       if (event.due <= clock_.mono && !event.refused) return true;
@@ -191,6 +211,10 @@ bool World::step() {
   // Now and then time passes although something could be done.
   if (total == 0 || random_.below(40) == 0) {
     MonoTime next = p.loop.timers().next();
+    if (earlier_ != nullptr) {
+      if (total == 0 && step_earlier()) return true;
+      next = std::min(next, earlier_->process->loop.timers().next());
+    }
     for (const SentEvent& event : outside_.events) {
       if (event.due > clock_.mono && !event.refused) next = std::min(next, event.due);
     }
@@ -205,6 +229,7 @@ bool World::step() {
     keep_promises();
     trace(static_cast<std::uint64_t>(clock_.mono.ns));
     p.loop.timers().advance(clock_.mono);
+    if (earlier_ != nullptr) earlier_->process->loop.timers().advance(clock_.mono);
     return true;
   }
   std::uint64_t pick = random_.below(total);
@@ -233,6 +258,7 @@ bool World::step() {
     deliver_due();
   }
   maybe_strike();
+  maybe_hand_over();
   return true;
 }
 

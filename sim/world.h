@@ -6,11 +6,14 @@
 // calm nothing new fails, and all that was accepted must come to an end that somebody can see. Then
 // the checkers compare what the outside saw with what the store says.
 
+#include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "gateway/gateway.h"
+#include "gateway/succession.h"
 #include "observe/memory_logger.h"
 #include "sim/lossy_vfs.h"
 #include "sim/outside.h"
@@ -30,15 +33,30 @@ class SimClock : public Clock {
 
 /// One life of the daemon.
 struct Process {
-  Process(Clock& clock, std::uint64_t seed) : loop(clock, seed), tasks(loop) {}
+  Process(Clock& clock, std::uint64_t seed, std::size_t reply_bytes_max)
+      : loop(clock, seed), calls(loop, reply_bytes_max), tasks(loop) {}
   Loop loop;
   Metrics metrics;
   MemoryLogger log;
+  std::function<void(CallDropped)> tell_earlier;  // of calls that run there; outlives the calls
+  AgentCalls calls;
   std::unique_ptr<SteppedStore> store;
   std::unique_ptr<Gateway> gateway;
   std::vector<SimChannel*> channels;
   TaskGroup tasks;
   bool storage_failed = false;
+  bool handing_over = false;  // its channels are being stopped for a successor
+  bool prepared = false;      // … and it writes nothing any more
+};
+
+/// A process that has handed over, and what is on its way between it and its successor.
+struct Earlier {
+  explicit Earlier(std::unique_ptr<Process> p)
+      : process(std::move(p)), leftovers(process->loop, process->calls) {}
+  std::unique_ptr<Process> process;
+  Leftovers leftovers;
+  std::deque<CallNews> to_successor;
+  std::deque<CallDropped> to_earlier;
 };
 
 struct WorldReport {
@@ -64,8 +82,18 @@ class World {
   void add_event(int n, const std::string& account, const std::string& chat,
                  const std::string& person, const std::string& word, std::int64_t at_ms);
   // world.cc: life and death.
-  bool boot();
+  /// handed_over: the process before this one ended in good order.
+  bool boot(bool handed_over = false);
   void crash(bool power_loss);
+  // world_succession.cc: one process hands over to the next, and either may die.
+  void begin_hand_over();
+  void hand_over();
+  void attach_earlier(Process& successor);
+  void lose_earlier();
+  bool step_earlier();
+  /// Its end is on its way to the process that it runs in.
+  bool is_being_dropped(const AgentCall& call) const;
+  void maybe_hand_over();
   bool step();
   bool at_rest();
   void run_until_rest();
@@ -90,9 +118,11 @@ class World {
   Outside outside_;
   std::vector<ChannelInfo> accounts_;
   std::map<std::string, AccountOptions> account_options_;
+  std::unique_ptr<Earlier> earlier_;  // still runs calls for process_
   std::unique_ptr<Process> process_;
   std::string identity_ = "machine-1";
   int crashes_left_ = 0;
+  int hand_overs_left_ = 0;
   int deaths_by_poison_ = 0;
   int crashes_ = 0;
   bool sync_fault_pending_ = false;

@@ -46,7 +46,11 @@ void World::observe_call(const AgentCall& call) {
         }
       }
     }
-    if (other.ended || other.process != outside_.process) continue;
+    if (other.ended) continue;
+    if (other.turn == call.turn && other.attempt < call.attempt)
+      outside_.violated("C26",
+                        "turn " + id(call) + " begins while its agent works on " + id(other));
+    if (is_being_dropped(other)) continue;
     if (other.lane == call.lane)
       outside_.violated("C5", "two turns at once in a lane: " + id(other) + ", " + id(call));
     if (other.sender == call.sender && other.account == call.account) ++same_person;

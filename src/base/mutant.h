@@ -40,6 +40,7 @@ enum class Mutant : std::uint8_t {
   kNoExpiry,                 // C24
   kExpireSilently,           // C24
   kExpireByJump,             // C29
+  kForgetCalls,              // C26
   kFsyncErrorIgnored,        // C28
   kIntakeOnFullDisk,         // C28
   kSendWhileHeld,            // C30

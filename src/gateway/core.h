@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "gateway/agent.h"
+#include "gateway/agent_calls.h"
 #include "gateway/budgets.h"
 #include "gateway/channel.h"
 #include "gateway/clock_guard.h"
@@ -113,7 +114,7 @@ struct CoreCounters {
 
 struct Core {
   Core(Loop& l, Store& s, Logger& lg, Metrics& m, const CoreOptions& o, const HashKey& key,
-       lifecycle::InFlight* with_others)
+       lifecycle::InFlight* with_others, AgentCalls* with_the_process)
       : loop(l),
         store(s),
         log(lg),
@@ -127,7 +128,9 @@ struct Core {
         bodies(o.inbox_capacity),
         own_in_flight(l),
         in_flight(with_others != nullptr ? *with_others : own_in_flight),
-        parked_changed(l),
+        own_calls(l, o.reply_bytes_max),
+        calls(with_the_process != nullptr ? *with_the_process : own_calls),
+        turns_changed(l),
         tasks(l) {}
 
   Loop& loop;
@@ -163,6 +166,9 @@ struct Core {
   lifecycle::InFlight own_in_flight;  // where nobody shares one
   lifecycle::InFlight& in_flight;     // turns and appends that a stop waits for
 
+  AgentCalls own_calls;  // where nothing is ever handed over
+  AgentCalls& calls;
+
   bool intake_closed = false;   // stopping: nothing new is accepted
   bool draining = false;        // stopping: no new turn starts
   bool disk_low = false;        // C28
@@ -178,7 +184,7 @@ struct Core {
     MonoTime until;  // a timeout: no jump of the clock moves it (C29)
   };
   std::unordered_map<TurnId, Parked> parked;
-  Event parked_changed;  // one more is parked, or will not be: its turn ends
+  Event turns_changed;  // a turn has called its agent, is parked, or ends
   /// Lanes that have a suspect to run, the one with the fewest attempts first; they run one at a
   /// time (C14).
   std::deque<LaneId> suspects;

@@ -75,6 +75,13 @@ bool FairSlots::try_take(Claimant& lane, std::string_view account, std::uint64_t
   return true;
 }
 
+void FairSlots::take_over(Claimant& lane, std::string_view account, std::uint64_t person,
+                          Agent& agent) {
+  lane.person_ = &node_for(account, person);
+  lane.agent_ = &agent;
+  take(lane);
+}
+
 void FairSlots::enqueue(Claimant& lane, std::string_view account, std::uint64_t person,
                         Agent& agent) {
   if (lane.queued() || lane.person_ != nullptr) return;

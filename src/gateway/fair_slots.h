@@ -44,6 +44,9 @@ class FairSlots {
 
   /// Takes a slot at once if one is free for it and nobody waits who could take it.
   bool try_take(Claimant& lane, std::string_view account, std::uint64_t person, Agent& agent);
+  /// Takes a slot whatever the limits say: the lane held one when the process before this one
+  /// handed over.
+  void take_over(Claimant& lane, std::string_view account, std::uint64_t person, Agent& agent);
   /// Queues the lane; grant() gives it its slot.
   void enqueue(Claimant& lane, std::string_view account, std::uint64_t person, Agent& agent);
   /// Takes the lane out of the queue, or gives its slot back. No effect if neither.

@@ -45,7 +45,7 @@ class Gateway::Host : public ChannelHost {
 
 Gateway::Gateway(Parts parts, CoreOptions options)
     : core_(parts.loop, parts.store, parts.log, parts.metrics, options, parts.hash_key,
-            parts.in_flight),
+            parts.in_flight, parts.calls),
       free_disk_bytes_(std::move(parts.free_disk_bytes)),
       outbox_(core_),
       lanes_(
@@ -293,6 +293,38 @@ Task<std::size_t> Gateway::finish_turns(MonoTime deadline) {
     in_time = co_await all.changed().wait_until(deadline);
   }
   co_return all.count(Work::kTurn);
+}
+
+Task<void> Gateway::quiesce(MonoTime deadline) {
+  core_.draining = true;
+  const auto at_work = [this] {
+    bool any = false;
+    lanes_.for_each([&any](const Lane& lane) {
+      any = any || (lane.running != nullptr && !lane.running->agent_active);
+    });
+    return any;
+  };
+  bool in_time = true;
+  while (in_time && !core_.storage_failed && at_work())
+    in_time = co_await core_.turns_changed.wait_until(deadline);
+}
+
+void Gateway::leave_calls() {
+  lanes_.for_each([this](Lane& lane) {
+    if (lane.running == nullptr || !lane.running->on_disk) return;
+    const TurnRow& row = lane.running->row;
+    if (!lane.running->call) {
+      if (row.state == TurnState::kRunning && !lane.running->ending)
+        core_.calls.adopt(row.id, row.attempt, milliseconds(0), {}, nullptr).not_made = true;
+      return;
+    }
+    AgentCall& call = *lane.running->call.get();
+    call.listen(nullptr);
+    call.unhear(core_.feeds.streamed(lane.id));
+    call.memory = {lane.running->new_session, lane.running->session, lane.running->summarise,
+                   lane.running->suspect};
+  });
+  core_.calls.hand_over();
 }
 
 Task<void> Gateway::stop_channels() {

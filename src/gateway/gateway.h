@@ -90,13 +90,17 @@ class Gateway {
     std::function<void(const Error&)> on_storage_failed;  // the process has to end (C28)
     /// Where the guards of turns and appends are kept; outlives the gateway. Null: its own.
     lifecycle::InFlight* in_flight = nullptr;
+    /// Where the calls of agents are kept, so that they outlive the gateway at a hand-over. Null:
+    /// its own.
+    AgentCalls* calls = nullptr;
   };
   Gateway(Parts parts, CoreOptions options);
   ~Gateway();
 
   /// Takes over what is on disk. Once, before the first channel. Turns that were running are
-  /// settled when their account's channel is registered.
-  void recover(Recovered recovered);
+  /// settled when their account's channel is registered: those whose call is among Parts::calls run
+  /// on, the others were interrupted. handed_over: the process before this one ended in good order.
+  void recover(Recovered recovered, bool handed_over = false);
 
   /// kConflict if the name is taken.
   Result<void> add_agent(std::unique_ptr<Agent> agent);
@@ -151,6 +155,12 @@ class Gateway {
   Task<void> stop_channels();
   /// The three in their order.
   Task<std::size_t> stop(MonoTime deadline);
+  /// No turn is started any more; returns when each that runs waits for its agent, or at the
+  /// deadline. What is accepted meanwhile waits for the successor.
+  Task<void> quiesce(MonoTime deadline);
+  /// The calls of agents stay behind for the successor, with what their turns have streamed.
+  /// Nothing may run in the gateway afterwards: the store is closed next, and then it is destroyed.
+  void leave_calls();
   /// Ends every task of the gateway where it is, as a crash would; the next start goes on from the
   /// disk. Not from inside one of them.
   void cut_off() { core_.tasks.cancel(); }
@@ -193,6 +203,8 @@ class Gateway {
   Task<void> hold_all();
   void resume_account(Account& account);
   void look_again(const Account* account);
+  /// What the last process was in the middle of.
+  void reopen(Lane& lane, OpenTurn open);
   Lane* lane_of(LaneId id) { return lanes_.active(id); }
 
   Core core_;
@@ -202,6 +214,7 @@ class Gateway {
   Turns turns_;
   Intake intake_;
   Event shutdown_;
+  bool handed_over_ = false;     // by a process that ended in good order
   std::string restored_reason_;  // not empty: accounts start held (C30)
   /// Turns that were running when the last process ended, by account, until their channel is back.
   std::multimap<std::string, OpenTurn, std::less<>> interrupted_;

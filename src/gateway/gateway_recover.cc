@@ -1,5 +1,6 @@
 // What a start takes over from the disk, and how an account's conversations go on.
 
+#include <algorithm>
 #include <cstdlib>
 #include <unordered_map>
 
@@ -28,7 +29,9 @@ Waiting Gateway::waiting_of(MessageId id, std::uint64_t person, std::size_t byte
   return waiting;
 }
 
-void Gateway::recover(Recovered recovered) {
+void Gateway::recover(Recovered recovered, bool handed_over) {
+  handed_over_ = handed_over;
+  core_.calls.take_back();
   core_.generation = recovered.generation;
   core_.last_id = recovered.next_id - 1;
   UnixMillis newest = recovered.newest_stamp;
@@ -84,24 +87,16 @@ void Gateway::recover(Recovered recovered) {
       const Waiting& waiting = in_turns.at(id);
       if (waiting.id) open.taken.push_back(waiting);
     }
-    const TurnState state = row.state;
     open.row = std::move(row);
-    if (state == TurnState::kAsking) {
-      turns_.wait_for_decision(*lane, std::move(open));
-    } else if (state == TurnState::kParked) {
-      turns_.wait_outside(*lane, std::move(open));
-    } else if (state == TurnState::kRunning) {
-      ++lane->users;  // it comes before anything that waits
-      lane->busy = true;
-      interrupted_.emplace(lane->account->row.name, std::move(open));
-    } else {
-      if (state == TurnState::kDropped) open.decision = OpenTurn::Decision::kDrop;
-      if (state == TurnState::kStopped) open.decision = OpenTurn::Decision::kStop;
-      // It may wait for another attempt because a crash took the last one.
-      open.suspect = state == TurnState::kRetry;
-      if (open.suspect) core_.suspects.push_back(lane->id);
-      lane->reopened.push_back(std::move(open));
-    }
+    reopen(*lane, std::move(open));
+  }
+  // Turns that have ended need no call any more.
+  for (const AgentCall* call : core_.calls.all()) {
+    const bool wanted =
+        std::any_of(interrupted_.begin(), interrupted_.end(), [call](const auto& entry) {
+          return entry.second.row.id == call->turn && entry.second.row.attempt == call->attempt;
+        });
+    if (!wanted) core_.calls.drop(call->turn, call->attempt);
   }
   if (recovered.restored && !mutant(Mutant::kSendWhileHeld)) {
     // Every account that has something to send, and every one that will be registered (C30).
@@ -111,6 +106,36 @@ void Gateway::recover(Recovered recovered) {
   }
   look_at_disk();
   core_.tasks.spawn("housekeeping", housekeeping());
+}
+
+void Gateway::reopen(Lane& lane, OpenTurn open) {
+  const TurnState state = open.row.state;
+  if (state == TurnState::kAsking) {
+    turns_.wait_for_decision(lane, std::move(open));
+  } else if (state == TurnState::kParked) {
+    turns_.wait_outside(lane, std::move(open));
+  } else if (state == TurnState::kRunning) {
+    ++lane.users;  // it comes before anything that waits
+    lane.busy = true;
+    // It runs already, whether its channel is there or not.
+    const AgentCall* call = core_.calls.find(open.row.id, open.row.attempt);
+    if (call != nullptr && !call->not_made) turns_.hold_slot(lane, open, *call);
+    interrupted_.emplace(lane.account->row.name, std::move(open));
+  } else {
+    if (state == TurnState::kDropped) open.decision = OpenTurn::Decision::kDrop;
+    if (state == TurnState::kStopped) {
+      open.decision = OpenTurn::Decision::kStop;
+      // What the person saw of it is kept (C16).
+      if (const AgentCall* call = core_.calls.find(open.row.id, open.row.attempt)) {
+        core_.feeds.begin_attempt(lane.id, open.row.id, open.row.attempt);
+        core_.feeds.delta(lane.id, call->unheard());
+      }
+    }
+    // It may wait for another attempt because a crash took the last one.
+    open.suspect = state == TurnState::kRetry && !handed_over_;
+    if (open.suspect) core_.suspects.push_back(lane.id);
+    lane.reopened.push_back(std::move(open));
+  }
 }
 
 Task<void> Gateway::hold_all() {
@@ -142,7 +167,19 @@ void Gateway::resume_account(Account& account) {
     Lane* lane = lanes_.active(turn.row.lane);
     --lane->users;
     lane->busy = false;
-    turns_.recover(*lane, std::move(turn));
+    const AgentCall* call = core_.calls.find(turn.row.id, turn.row.attempt);
+    if (call != nullptr && !call->not_made && !mutant(Mutant::kForgetCalls)) {
+      turns_.resume(*lane, std::move(turn));
+      continue;
+    }
+    const bool not_made = call != nullptr && call->not_made && handed_over_;
+    if (call != nullptr) core_.calls.drop(turn.row.id, turn.row.attempt);
+    core_.slots.release(*lane);
+    if (not_made) {
+      turns_.start_again(*lane, std::move(turn));
+    } else {
+      turns_.recover(*lane, std::move(turn));
+    }
   }
   lanes_.start_suspects();
   std::vector<LaneId> ids;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/agent_calls.h"
 #include "gateway/conversations.h"
 #include "gateway/fair_slots.h"
 #include "gateway/store.h"
@@ -72,11 +73,19 @@ struct RunningTurn {
   bool budgeted = false;   // counted by Core::budgets
   bool summarise = false;  // the conversation is longer than what its agent saw
   bool agent_active = false;
-  bool on_disk = false;   // its row is, or has been handed to the store
-  bool stopping = false;  // the acceptance of a /stop for it is being committed
-  bool ending = false;    // its end is being committed
-  bool answered = false;  // it was parked, and what it waited for has come
+  bool on_disk = false;      // its row is, or has been handed to the store
+  bool stopping = false;     // the acceptance of a /stop for it is being committed
+  bool ending = false;       // its end is being committed
+  bool from_before = false;  // its agent was called by the process before this one
+  bool answered = false;     // it was parked, and what it waited for has come
+  AgentCalls::Handle call;   // set while its agent works, and until the end is on disk
   lifecycle::Guard guard;
+
+  /// Ends what its agent does.
+  void cut() {
+    stop.set();
+    if (call) call->ended.pulse();
+  }
 };
 
 class Lane : public FairSlots::Claimant, public Timer {

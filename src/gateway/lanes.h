@@ -38,6 +38,7 @@ class Lanes {
   /// Who answers: what a waiting message was routed to, if that agent is still there, else the
   /// account's own; empty while its channel is away.
   std::string_view agent_of(const Lane& lane, std::uint32_t target) const;
+  FairSlots::Agent& limits_of(std::string_view agent);
   /// Moves the messages of the next turn out of the queue.
   std::vector<Waiting> take(Lane& lane);
   Waiting take(Lane& lane, MessageId id);
@@ -64,7 +65,6 @@ class Lanes {
   bool wants_slot(Lane& lane);
   /// The limits of the agent that the lane's next turn is for.
   FairSlots::Agent& limits_of(const Lane& lane);
-  FairSlots::Agent& limits_of(std::string_view agent);
   void evict_if_idle(Lane& lane);
 
   Core& core_;

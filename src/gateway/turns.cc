@@ -129,7 +129,7 @@ bool Turns::stop(Lane& lane, StopReason why) {
   if (lane.busy) {
     if (lane.running == nullptr || lane.running->stop.is_set()) return false;
     lane.running->why = why;
-    lane.running->stop.set();
+    lane.running->cut();
     return true;
   }
   // Between two attempts there is nothing to cut off; there will be no other attempt.
@@ -197,7 +197,7 @@ void Turns::leave(Lane& lane) {
   }
   release(lane);
   lane.running.reset();
-  core_.parked_changed.pulse();
+  core_.turns_changed.pulse();
   lane.busy = false;
   if (suspect) lanes_.suspect_done(id);
   core_.pump(lane);
@@ -225,19 +225,25 @@ Task<Turns::Messages> Turns::load(Lane* lane) {
   }
 }
 
-std::optional<Turns::Ending> Turns::over_budget(Lane& lane, const Messages& messages) {
-  RunningTurn& running = *lane.running;
+std::optional<std::string_view> Turns::count_in_budget(Lane& lane, const Messages& messages) {
   const Channel* channel = lane.account->channel.get();
-  // What this process has counted already is another attempt of the same turn.
-  if (channel == nullptr || (running.row.attempt > 1 && !running.suspect)) return std::nullopt;
+  if (channel == nullptr || !Budgets::bounds(channel->account())) return std::nullopt;
   const AccountOptions& options = channel->account();
-  if (!Budgets::bounds(options)) return std::nullopt;
   const std::uint64_t person =
       person_of(core_.hash_key, lane.account->row.name, messages.front()->sender);
   const auto gone =
       core_.budgets.begin_turn(options, person, local_day(options.session.time_zone, core_.now()));
-  running.budgeted = !gone;
+  lane.running->budgeted = !gone;
+  return gone;
+}
+
+std::optional<Turns::Ending> Turns::over_budget(Lane& lane, const Messages& messages) {
+  RunningTurn& running = *lane.running;
+  // What this process has counted already is another attempt of the same turn.
+  if (running.row.attempt > 1 && !running.suspect) return std::nullopt;
+  const auto gone = count_in_budget(lane, messages);
   if (!gone) return std::nullopt;
+  const Channel* channel = lane.account->channel.get();
   core_.counters.over_budget.add();
   Ending ending;
   ending.outcome = MessageOutcome::kFailed;
@@ -280,8 +286,9 @@ Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
   }
   core_.feeds.begin_attempt(lane->id, running.row.id, running.row.attempt);
   core_.feeds.phase(lane->id, FeedPhase{running.row.id, messages.front()->id, TurnPhase::kRunning});
-  std::optional<Error> failure;
-  Ending ending = co_await call_agent(lane, messages, &failure);
+  Ending ending;
+  std::optional<Error> failure = co_await call_agent(lane, messages);
+  if (!failure) ending = co_await hear(lane, &failure);
   release(*lane);
   if (mutant(Mutant::kAttemptChargedLate) && !on_disk) {
     co_await core_.commit_surely(nullptr, [&running] {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "gateway/core.h"
@@ -38,6 +39,14 @@ class Turns {
   std::optional<TurnRow> begin_stop(Lane& lane);
   void take_back_stop(Lane& lane, TurnId turn);
 
+  /// A turn whose agent was called by the process before this one, and still works there: it runs
+  /// on, under the slot that it held (C26).
+  void resume(Lane& lane, OpenTurn open);
+  /// Until its channel is there, and it is resumed.
+  void hold_slot(Lane& lane, const OpenTurn& open, const AgentCall& call);
+  /// A turn of the process before this one whose agent had not been called yet, or had come to an
+  /// error: it has its attempt before anything that waits.
+  void start_again(Lane& lane, OpenTurn open);
   /// An interrupted turn at start: run again, ask, or fail (C13, C14).
   void recover(Lane& lane, OpenTurn open);
   /// An interrupted turn that the person has been asked about and has not answered; nullptr if
@@ -71,6 +80,7 @@ class Turns {
     std::string reason;  // for operators
     std::optional<ResponseMeta> meta;
     std::optional<milliseconds> parked_for;  // it has not come out yet
+    bool lost = false;  // the process that had called its agent is gone: it was interrupted
     AgentUsage usage;
   };
 
@@ -86,6 +96,8 @@ class Turns {
   Task<bool> drop_expired(Lane* lane, Messages* messages);
   Task<Result<HistoryWindow>> load_history(Lane* lane, const AgentInfo* agent,
                                            const MessageRow* newest);
+  /// Counts the turn; what is used up of the person's budget, if anything is.
+  std::optional<std::string_view> count_in_budget(Lane& lane, const Messages& messages);
   /// What is used up of the person's budget, if the turn must not run for that; else it counts.
   std::optional<Ending> over_budget(Lane& lane, const Messages& messages);
   /// What the turn cost its person, for its last transaction.
@@ -95,7 +107,11 @@ class Turns {
   /// Tells older lines in fewer words, by the account's agent for that.
   Task<void> summarise(Lane* lane);
   Task<void> summarise_with(Lane* lane, RegisteredAgent* agent, std::vector<HistoryRow> lines);
-  Task<Ending> call_agent(Lane* lane, Messages messages, std::optional<Error>* failure);
+  /// Calls it: running.call is set, or the result says why not.
+  Task<std::optional<Error>> call_agent(Lane* lane, Messages messages);
+  /// What comes of running.call, or of a stop.
+  Task<Ending> hear(Lane* lane, std::optional<Error>* failure);
+  Task<void> run_on(Lane* lane);
   static void cut_off(Ending& ending);
   /// Fills ending with what the agent said; its error if that is no answer.
   std::optional<Error> take_reply(Lane& lane, AgentReply reply, Ending& ending) const;

@@ -14,36 +14,24 @@
 namespace sluice {
 namespace {
 
-/// How much of text is whole: up to a code point that has not all come. nullopt: it is not UTF-8.
-std::optional<std::size_t> whole_prefix(std::string_view text) {
-  for (std::size_t cut = 0; cut <= std::min<std::size_t>(3, text.size()); ++cut) {
-    if (is_utf8(text.substr(0, text.size() - cut))) return text.size() - cut;
-  }
-  return std::nullopt;
-}
+constexpr milliseconds kHandedOverGrace{5'000};
 
-/// Takes deltas while they fit; what exceeds the bound stops the turn. Readers get whole code
-/// points, and nothing after what is none.
+/// Takes deltas while they fit; what exceeds the bound stops the turn.
 class BoundedSink : public DeltaSink {
  public:
   BoundedSink(Core& core, Lane& lane, RunningTurn& running)
       : core_(core), lane_(lane), running_(running) {}
   void delta(std::string_view text) override {
-    if (over || garbled_ || text.empty()) return;
+    if (over) return;
     const std::size_t room = core_.options.reply_bytes_max -
                              std::min<std::size_t>(bytes_, core_.options.reply_bytes_max);
     if (text.size() > room) {
       over = true;
       text = text.substr(0, utf8_floor(text, room));
-      running_.stop.set();
+      running_.cut();
     }
     bytes_ += text.size();
-    rest_.append(text);
-    const std::optional<std::size_t> whole = whole_prefix(rest_);
-    garbled_ = !whole;
-    if (whole.value_or(0) == 0) return;
-    core_.feeds.delta(lane_.id, std::string_view(rest_).substr(0, *whole));
-    rest_.erase(0, *whole);
+    if (!text.empty()) core_.feeds.delta(lane_.id, text);
   }
   bool over = false;
 
@@ -52,26 +40,17 @@ class BoundedSink : public DeltaSink {
   Lane& lane_;
   RunningTurn& running_;
   std::size_t bytes_ = 0;
-  std::string rest_;  // the beginning of a code point
-  bool garbled_ = false;
 };
-
-/// A coroutine of its own, so that what run() throws before its first frame is caught too.
-Task<Result<AgentReply>> call(Agent* agent, TurnRequest request, DeltaSink* sink) {
-  co_return co_await agent->run(std::move(request), *sink);
-}
-Task<Result<AgentReply>> guarded_call(Agent* agent, TurnRequest request, DeltaSink* sink) {
-  return guarded("the agent", call(agent, std::move(request), sink));
-}
 
 /// For Mutant::kTwoTurnsInALane: a call beside the running one.
 class DeafSink : public DeltaSink {
   void delta(std::string_view) override {}
 };
-Task<void> second_call(Agent* agent, TurnRequest request) {
+Task<void> second_call(std::shared_ptr<Agent> agent, TurnRequest request) {
   DeafSink sink;
   request.turn.value += 1'000'000'000;
-  const Result<AgentReply> ignored = co_await guarded_call(agent, std::move(request), &sink);
+  const Result<AgentReply> ignored =
+      co_await guarded("the agent", agent->run(std::move(request), sink));
   (void)ignored;
 }
 
@@ -141,16 +120,13 @@ std::optional<Error> Turns::take_reply(Lane& lane, AgentReply reply, Ending& end
   return std::nullopt;
 }
 
-Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
-                                      std::optional<Error>* failure) {
+Task<std::optional<Error>> Turns::call_agent(Lane* lane, Messages messages) {
   RunningTurn& running = *lane->running;
-  Ending ending;
-  if (running.agent == nullptr) {
-    *failure =
-        Error(ErrorKind::kUnavailable, "agent \"" + running.row.agent + "\" is not configured");
-    co_return ending;
+  const std::shared_ptr<Agent> agent = running.agent;
+  if (agent == nullptr) {
+    co_return Error(ErrorKind::kUnavailable,
+                    "agent \"" + running.row.agent + "\" is not configured");
   }
-  Agent& agent = *running.agent;
   TurnRequest request;
   request.turn = running.row.id;
   request.attempt = running.row.attempt;
@@ -168,11 +144,8 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
     request.model = std::move(extra.model);
   request.messages = messages;
   Result<HistoryWindow> history =
-      co_await load_history(lane, &agent.info(), messages.front().get());
-  if (!history) {
-    *failure = history.error();
-    co_return ending;
-  }
+      co_await load_history(lane, &agent->info(), messages.front().get());
+  if (!history) co_return history.error();
   if (history->new_session) {
     running.new_session = running.row.history_from;
     running.session = session_of(*lane, messages);
@@ -180,32 +153,47 @@ Task<Turns::Ending> Turns::call_agent(Lane* lane, Messages messages,
   running.summarise = history->more;
   request.session = running.session;
   request.history = std::move(history->lines);
+  if (mutant(Mutant::kTwoTurnsInALane)) core_.tasks.spawn("second", second_call(agent, request));
+  const milliseconds limit = std::min(core_.options.turn_timeout, agent->info().timeout);
+  running.call = core_.calls.begin(agent, std::move(request), limit);
+  co_return std::nullopt;
+}
+
+Task<Turns::Ending> Turns::hear(Lane* lane, std::optional<Error>* failure) {
+  RunningTurn& running = *lane->running;
+  AgentCall& call = *running.call.get();
   BoundedSink sink(core_, *lane, running);
-  if (mutant(Mutant::kTwoTurnsInALane)) core_.tasks.spawn("second", second_call(&agent, request));
-  const milliseconds limit = std::min(core_.options.turn_timeout, agent.info().timeout);
   running.agent_active = true;
-  Outcome<Result<AgentReply>> outcome =
-      co_await run_until(core_.loop, guarded_call(&agent, std::move(request), &sink),
-                         core_.loop.now() + limit, &running.stop);
+  core_.turns_changed.pulse();
+  call.listen(&sink);
+  // Its own process ends it at its limit; this one is for a process that does not.
+  const MonoTime longest = call.since + core_.options.turn_timeout + kHandedOverGrace;
+  bool in_time = true;
+  while (in_time && !call.ended.is_set() && !running.stop.is_set())
+    in_time = co_await call.ended.wait_until(running.from_before ? longest : MonoTime::max());
+  call.listen(nullptr);
   running.agent_active = false;
-  if (outcome.ended == Ended::kDone && outcome.value->has_value() && !sink.over) {
-    *failure = take_reply(*lane, std::move(outcome.value->value()), ending);
-    co_return ending;
-  } else if (outcome.ended == Ended::kDone && !sink.over) {
-    *failure = outcome.value->error();
-    co_return ending;
-  } else if (outcome.ended == Ended::kDeadline) {
-    *failure = Error(ErrorKind::kTimeout, fmt::format("no answer within {} ms", limit.count()),
-                     ErrorSource::kPeer);
-    co_return ending;
-  } else {
+  Ending ending;
+  const bool done = call.outcome && !sink.over;
+  std::optional<Result<AgentReply>> outcome;
+  // A copy: until the end is on disk a successor may have to hear it, too.
+  if (done) outcome.emplace(*call.outcome);
+  if (!call.ended.is_set()) running.call.drop();
+  if (done && outcome->has_value()) {
+    *failure = take_reply(*lane, std::move(outcome->value()), ending);
+  } else if (done) {
+    *failure = outcome->error();
+  } else if (sink.over) {
     ending.text = std::string(core_.feeds.streamed(lane->id));
     if (mutant(Mutant::kStopForgetsText)) ending.text.clear();
-  }
-  if (sink.over) {
     cut_off(ending);
-  } else if (outcome.ended == Ended::kStopped) {
+  } else if (running.stop.is_set()) {
     ending = stopped(*lane);
+  } else if (!in_time) {
+    *failure = Error(ErrorKind::kTimeout, "no answer from the earlier process in time",
+                     ErrorSource::kPeer);
+  } else {
+    ending.lost = true;
   }
   co_return ending;
 }

@@ -145,7 +145,7 @@ Task<void> Turns::try_again_later(Lane* lane, Error error) {
   const bool suspect = running.suspect;
   const LaneId id = lane->id;
   lane->running.reset();
-  core_.parked_changed.pulse();
+  core_.turns_changed.pulse();
   lane->busy = false;
   lane->reopened.push_front(std::move(open));
   if (suspect) lanes_.suspect_done(id);
@@ -240,7 +240,7 @@ std::optional<std::pair<std::string, std::string>> Turns::used_up(const Lane& la
 Task<void> Turns::finish(Lane* lane, Messages messages, Ending ending) {
   RunningTurn& running = *lane->running;
   running.ending = true;
-  core_.parked_changed.pulse();
+  core_.turns_changed.pulse();
   std::vector<PartRow> parts;
   const Messages* all = &messages;
   const Ending* how = &ending;

@@ -63,7 +63,7 @@ void Turns::wait_outside(Lane& lane, OpenTurn open) {
   core_.parked.emplace(open.row.id, Core::Parked{lane.id, core_.loop.now() + left});
   lane.parked = std::make_unique<OpenTurn>(std::move(open));
   lane.busy = true;
-  core_.parked_changed.pulse();
+  core_.turns_changed.pulse();
 }
 
 OpenTurn Turns::unpark(Lane& lane) {
@@ -95,7 +95,7 @@ Task<Result<void>> Turns::answer_parked(TurnId turn, std::uint32_t attempt,
     if (other_attempt)
       co_return Error(ErrorKind::kConflict, "another attempt of that turn is running");
     if (!wait) co_return Error(ErrorKind::kNotFound, "no such turn waits for an answer");
-    const bool changed = co_await core_.parked_changed.wait_until(patience);
+    const bool changed = co_await core_.turns_changed.wait_until(patience);
     if (!changed) {
       co_return Error(ErrorKind::kUnavailable, "the turn is not parked yet", ErrorSource::kSelf,
                       Retry::after(milliseconds(1'000)));

@@ -11,6 +11,71 @@
 
 namespace sluice {
 
+void Turns::resume(Lane& lane, OpenTurn open) {
+  lane.busy = true;
+  lane.running = core_.begin_turn(lane);
+  RunningTurn& running = *lane.running;
+  running.row = std::move(open.row);
+  running.taken = std::move(open.taken);
+  running.on_disk = running.from_before = true;
+  running.call = core_.calls.take(running.row.id, running.row.attempt);
+  running.since = running.call->since;
+  const TurnMemory& memory = running.call->memory;
+  running.new_session = memory.new_session;
+  running.summarise = memory.summarise;
+  running.session = memory.session;
+  running.suspect = memory.suspect;
+  core_.tasks.spawn("turn", run_on(&lane));
+}
+
+void Turns::hold_slot(Lane& lane, const OpenTurn& open, const AgentCall& call) {
+  core_.slots.take_over(lane, lane.account->row.name,
+                        open.taken.empty() ? 0 : open.taken.front().person,
+                        lanes_.limits_of(open.row.agent));
+  core_.counters.running.set(core_.slots.running());
+  if (call.memory.suspect) core_.suspect_running = lane.id;
+}
+
+Task<void> Turns::run_on(Lane* lane) {
+  RunningTurn& running = *lane->running;
+  Messages messages = co_await load(lane);
+  if (messages.empty()) {
+    leave(*lane);
+    co_return;
+  }
+  const std::string session = std::exchange(running.session, {});
+  name_turn(*lane, messages);
+  if (!session.empty()) running.session = session;
+  (void)count_in_budget(*lane, messages);  // it was let through when it began
+  core_.feeds.begin_attempt(lane->id, running.row.id, running.row.attempt);
+  core_.feeds.phase(lane->id, FeedPhase{running.row.id, messages.front()->id, TurnPhase::kRunning});
+  std::optional<Error> failure;
+  Ending ending = co_await hear(lane, &failure);
+  release(*lane);
+  if (!ending.lost) {
+    co_await conclude(lane, std::move(messages), std::move(ending), std::move(failure));
+    co_return;
+  }
+  OpenTurn open;
+  open.row = running.row;
+  open.taken = std::move(running.taken);
+  if (running.suspect) lanes_.suspect_done(lane->id);
+  lane->running.reset();
+  core_.turns_changed.pulse();
+  lane->busy = false;
+  recover(*lane, std::move(open));
+  lanes_.start_suspects();
+  core_.pump(*lane);
+}
+
+void Turns::start_again(Lane& lane, OpenTurn open) {
+  if (open.row.state == TurnState::kRunning) {
+    --open.row.attempt;  // it has not been made
+    open.row.state = TurnState::kRetry;
+  }
+  lane.reopened.push_front(std::move(open));
+}
+
 void Turns::recover(Lane& lane, OpenTurn open) {
   core_.counters.turns_interrupted.add();
   const std::shared_ptr<Agent> agent = core_.agent(open.row.agent);

@@ -4,6 +4,8 @@
 // can be killed, lose power or stop in good order, and start again on the same disk.
 
 #include <algorithm>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +18,7 @@
 #include <gtest/gtest.h>
 
 #include "gateway/gateway.h"
+#include "gateway/succession.h"
 #include "observe/memory_logger.h"
 #include "sim/lossy_vfs.h"
 #include "sim/stepped_store.h"
@@ -44,7 +47,10 @@ class GatewayTest : public ::testing::Test {
     agents_.known.push_back(agent("echo"));
     add_platform("bot");
   }
-  ~GatewayTest() override { end(); }
+  ~GatewayTest() override {
+    end();
+    earlier_.reset();
+  }
 
   // ---- who there is; before start()
 
@@ -70,8 +76,12 @@ class GatewayTest : public ::testing::Test {
   // ---- life and death
 
   struct Process {
-    Process(Clock& clock, std::uint64_t seed) : loop(clock, seed), tasks(loop) {}
+    Process(Clock& clock, std::uint64_t seed, std::size_t reply_bytes_max)
+        : loop(clock, seed), calls(loop, reply_bytes_max), leftovers(loop, calls), tasks(loop) {}
     Loop loop;
+    std::function<void(CallDropped)> tell_earlier = [](CallDropped) {};
+    AgentCalls calls;
+    Leftovers leftovers;
     Metrics metrics;
     MemoryLogger log;
     std::unique_ptr<sim::SteppedStore> store;
@@ -82,8 +92,9 @@ class GatewayTest : public ::testing::Test {
   };
 
   /// Opens the store and the gateway without any channel.
-  void open() {
-    process_ = std::make_unique<Process>(clock_, 7);
+  void open(bool handed_over = false) {
+    process_ = std::make_unique<Process>(clock_, 7, options_.reply_bytes_max);
+    if (earlier_ != nullptr) attach_earlier();
     StoreOptions options;
     options.now = clock_.wall();
     options.vfs = disk_.vfs_name().c_str();
@@ -100,6 +111,7 @@ class GatewayTest : public ::testing::Test {
     process_->store = std::make_unique<sim::SteppedStore>(process_->loop, std::move(*engine));
     Gateway::Parts parts{
         process_->loop, *process_->store, process_->log, process_->metrics, kKey, {}, {}};
+    parts.calls = &process_->calls;
     parts.free_disk_bytes = [this] { return free_disk_bytes_; };
     parts.on_storage_failed = [p = process_.get()](const Error&) { p->storage_failed = true; };
     process_->gateway = std::make_unique<Gateway>(std::move(parts), options_);
@@ -108,10 +120,10 @@ class GatewayTest : public ::testing::Test {
           gateway().add_agent(std::make_unique<ScriptedAgent>(loop(), agents_, info));
       ASSERT_TRUE(added) << added.error().to_string();
     }
-    gateway().recover(std::move(recovered));
+    gateway().recover(std::move(recovered), handed_over);
   }
-  void start() {
-    open();
+  void start(bool handed_over = false) {
+    open(handed_over);
     for (auto& [name, platform] : platforms_) {
       const Result<void> registered = connect(name);
       ASSERT_TRUE(registered) << registered.error().to_string();
@@ -135,6 +147,29 @@ class GatewayTest : public ::testing::Test {
     end();
     return left->value_or(999'999);
   }
+  /// Hands over to a successor, with a connection between the two that loses nothing.
+  void hand_over() {
+    const Begun<bool> quiet = begin(gateway().quiesce(loop().now() + milliseconds(1'000)));
+    const Begun<bool> stopped = begin(gateway().stop_channels());
+    while (!*quiet || !*stopped) advance(milliseconds(1));
+    gateway().leave_calls();
+    process_->tasks.cancel();
+    gateway().cut_off();
+    while (store().queued() > 0) store().write(store().queued());
+    process_->gateway.reset();
+    process_->store.reset();
+    earlier_ = std::move(process_);
+    start(true);
+  }
+  /// The process that handed over dies.
+  void kill_earlier() {
+    to_earlier_.clear();
+    process_->tell_earlier = [](CallDropped) {};
+    earlier_.reset();
+    pass_on();
+    process_->calls.lose_adopted();
+    run_until_idle();
+  }
   void restart() {
     kill();
     start();
@@ -154,9 +189,12 @@ class GatewayTest : public ::testing::Test {
   void run_until_idle() {
     for (int rounds = 0; rounds < 1'000'000; ++rounds) {
       loop().run_ready(SIZE_MAX);
+      if (earlier_ != nullptr) earlier_->loop.run_ready(SIZE_MAX);
+      const bool told = pass_on();
       if (hold_store_) return;
       sim::SteppedStore& s = store();
-      if (s.queued() + s.untold() + s.reads() == 0 && !loop().has_ready()) return;
+      const bool ready = loop().has_ready() || (earlier_ != nullptr && earlier_->loop.has_ready());
+      if (s.queued() + s.untold() + s.reads() == 0 && !ready && !told) return;
       if (s.queued() > 0) s.write(s.queued());
       while (s.untold() > 0) s.tell_one();
       while (s.reads() > 0) s.read_one(0);
@@ -168,10 +206,12 @@ class GatewayTest : public ::testing::Test {
     run_until_idle();
     const MonoTime until = clock_.mono + d;
     for (;;) {
-      const MonoTime next = loop().timers().next();
+      MonoTime next = loop().timers().next();
+      if (earlier_ != nullptr) next = std::min(next, earlier_->loop.timers().next());
       if (next > until) break;
       clock_.mono = std::max(clock_.mono, next);
       loop().timers().advance(clock_.mono);
+      if (earlier_ != nullptr) earlier_->loop.timers().advance(clock_.mono);
       run_until_idle();
     }
     clock_.mono = until;
@@ -311,6 +351,9 @@ class GatewayTest : public ::testing::Test {
   CoreOptions options_;
   Agents agents_;
   std::map<std::string, Platform> platforms_;
+  std::unique_ptr<Process> earlier_;  // it has handed over, and runs calls
+  std::deque<CallNews> to_successor_;
+  std::deque<CallDropped> to_earlier_;
   std::unique_ptr<Process> process_;
   std::string identity_ = "machine-1";
   std::uint64_t free_disk_bytes_ = 1ull << 40;
@@ -318,8 +361,32 @@ class GatewayTest : public ::testing::Test {
   int events_ = 0;
 
  private:
+  void attach_earlier() {
+    to_successor_.clear();
+    to_earlier_.clear();
+    process_->tell_earlier = [this](CallDropped dropped) { to_earlier_.push_back(dropped); };
+    for (CallNews& news : earlier_->leftovers.attach(
+             [this](CallNews news) { to_successor_.push_back(std::move(news)); }))
+      hear_from_earlier(process_->calls, std::move(news), process_->tell_earlier);
+  }
+  /// What the two have told each other; true if that was anything.
+  bool pass_on() {
+    const bool any = !to_successor_.empty() || !to_earlier_.empty();
+    while (!to_successor_.empty()) {
+      CallNews news = std::move(to_successor_.front());
+      to_successor_.pop_front();
+      hear_from_earlier(process_->calls, std::move(news), process_->tell_earlier);
+    }
+    while (!to_earlier_.empty()) {
+      const CallDropped dropped = to_earlier_.front();
+      to_earlier_.pop_front();
+      if (earlier_ != nullptr) earlier_->leftovers.heard(dropped);
+    }
+    return any;
+  }
   void end() {
     if (process_ == nullptr) return;
+    process_->tell_earlier = [](CallDropped) {};
     process_->tasks.cancel();
     process_->gateway.reset();
     process_.reset();
