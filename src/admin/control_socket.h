@@ -39,6 +39,13 @@ class ControlSocket {
   /// The directory is made if it is missing. Errors: prepare_private_directory's and
   /// HttpServer::listen_unix's (kConflict: another daemon listens there).
   Result<void> listen(const std::string& path);
+  /// Instead of listen(): takes over the socket of the process before this one.
+  Result<void> adopt(int fd, const std::string& path) { return server_.adopt_unix(fd, path); }
+  /// Accepts no more; the socket goes to a successor. -1: nothing is listened on.
+  int release() {
+    const auto released = server_.release_listeners();
+    return released.empty() ? -1 : released.front().fd;
+  }
   /// Returns how many exchanges were cut off at the deadline.
   Task<std::size_t> stop(MonoTime deadline) { return server_.stop(deadline); }
 

@@ -24,6 +24,9 @@ void Operations::add_life() {
       "Reads the configuration again and applies what changed; if it is not valid, nothing "
       "changes.",
       &Operations::reload);
+  add("restart", "POST restart", {},
+      "Hands over to a new process, as SIGUSR1 does; nobody is refused meanwhile.",
+      &Operations::restart);
   add("shutdown", "POST shutdown", {}, "Stops the daemon, as SIGTERM does.", &Operations::shutdown);
 }
 
@@ -43,6 +46,13 @@ Operations::Answered Operations::reload(Arguments) {
                          {"changed", json::value_from(done.changed)},
                          {"needs_restart", json::value_from(done.needs_restart)},
                          {"failed", json::value_from(done.failed)}});
+}
+
+Operations::Answered Operations::restart(Arguments) {
+  if (!parts_.hooks.restart) co_return not_here();
+  const Result<void> begun = parts_.hooks.restart();
+  if (!begun) co_return begun.error();
+  co_return json_answer({{"restarting", true}});
 }
 
 Operations::Answered Operations::shutdown(Arguments) {

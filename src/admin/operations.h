@@ -100,10 +100,12 @@ struct Hooks {
     std::string phase;
     bool drained = false;  // by an operator
     std::string config_path;
-    UnixMillis config_read_at;                                 // the one that is in effect
-    std::vector<std::string> needs_restart;                    // its keys that are not
-    UnixMillis reload_refused_at;                              // 0: the last reload was applied
-    std::vector<std::string> reload_problems;                  // why, or what of it has failed
+    UnixMillis config_read_at;                 // the one that is in effect
+    std::vector<std::string> needs_restart;    // its keys that are not
+    UnixMillis reload_refused_at;              // 0: the last reload was applied
+    std::vector<std::string> reload_problems;  // why, or what of it has failed
+    std::string restart_failed;                // why the last restart came to nothing; or empty
+    std::size_t calls_elsewhere = 0;  // agents' calls that run in the process before this one
     std::vector<std::pair<std::string, std::size_t>> by_work;  // how many are under way
     std::vector<Underway> oldest;                              // of these; at most kUnderwayMost
   };
@@ -121,6 +123,9 @@ struct Hooks {
     std::vector<std::string> failed;         // what could not be started again
   };
   std::function<Task<Reload>()> reload;
+  /// Begins to hand over to a successor, as SIGUSR1 does. kConflict: a restart is under way, or the
+  /// process before this one has not ended yet.
+  std::function<Result<void>()> restart;
   /// Begins a stop, as SIGTERM does. False if one has begun.
   std::function<bool()> shutdown;
   /// The checks that are not the gateway's: directory, file system, disk, listeners; with `deep`
@@ -231,6 +236,7 @@ class Operations {
   Answered services_logs(Arguments arguments);
 
   Answered drain(Arguments arguments);
+  Answered restart(Arguments arguments);
   Answered shutdown(Arguments arguments);
   Answered reload(Arguments arguments);
 

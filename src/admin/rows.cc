@@ -145,6 +145,8 @@ json::object life_json(const Hooks::Life& life) {
   return {{"phase", life.phase},
           {"drained", life.drained},
           {"config", std::move(config)},
+          {"restart_failed", text_or_null(life.restart_failed)},
+          {"calls_elsewhere", life.calls_elsewhere},
           {"under_way", std::move(counts)},
           {"in_flight", std::move(oldest)}};
 }

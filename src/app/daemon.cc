@@ -22,6 +22,12 @@ constexpr std::string_view kOwner = "owner";
 constexpr std::size_t kTokenBytes = 256;
 constexpr std::size_t kRequestIdBytes = 128;
 
+/// With a value, for run_until.
+Task<bool> dispatch(const net::Router* router, net::HttpExchange* exchange) {
+  co_await router->dispatch(*exchange);
+  co_return true;
+}
+
 Error in_words(const Error& error, const std::string& address) {
   return error.within("listening on " + address);
 }
@@ -60,6 +66,7 @@ Result<void> Daemon::open_store() {
   options.cache_bytes = settings.cache;
   options.key_retention = settings.key_retention;
   options.text_retention = settings.retention;
+  if (parts_.estate != nullptr) options.lock = parts_.estate->lock.release();
   auto engine = SqliteEngine::open(std::move(options));
   if (!engine) return engine.error();
   const MigrationReport migration = (*engine)->migration();
@@ -69,6 +76,7 @@ Result<void> Daemon::open_store() {
   }
   Recovered recovered = std::move((*engine)->recovered());
   const HashKey key = (*engine)->hash_key();
+  lock_ = services::Descriptor((*engine)->share_lock());
   ThreadedStoreOptions threads;
   threads.clock = &parts_.clock;
   threads.log = &parts_.log;
@@ -128,9 +136,10 @@ void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
                              return free ? *free : UINT64_MAX;  // not known: not low
                            },
                        .on_storage_failed = parts_.on_storage_failed,
-                       .in_flight = &parts_.in_flight};
+                       .in_flight = &parts_.in_flight,
+                       .calls = &parts_.calls};
   gateway_ = std::make_unique<Gateway>(std::move(parts), config_->section<CoreOptions>("core"));
-  gateway_->recover(std::move(recovered));
+  gateway_->recover(std::move(recovered), parts_.estate != nullptr && parts_.estate->in_good_order);
 }
 
 void Daemon::make_server() {
@@ -168,6 +177,7 @@ void Daemon::make_server() {
 }
 
 net::GateDecision Daemon::gate(const net::HttpRequest& request) {
+  if (left_) return net::GateDecision::pass();  // the successor has its own
   if (parts_.in_flight.accepting() || is_answered_while_stopping(request)) {
     return router_.gate(request);
   }
@@ -195,8 +205,17 @@ Task<void> Daemon::serve(net::HttpExchange& exchange, Door door) {
     co_return;
   }
   exchange.attachment() = &*guard;
+  if (left_) {
+    co_await relay(&exchange, door);
+    co_return;
+  }
   const net::Router& router = control ? control_->router() : router_;
-  co_await router.dispatch(exchange);
+  Served served(exchange, parts_.shard);
+  serving_.push_back(served);
+  const auto done =
+      co_await run_until(parts_.shard, dispatch(&router, &exchange), MonoTime::max(), &served.cut);
+  served.unlink();
+  if (done.ended == Ended::kStopped) co_await relay(&exchange, door);
 }
 
 Result<Daemon::Tls> Daemon::read_tls(const ServerOptions& options) {
@@ -218,7 +237,7 @@ Result<Daemon::Listening> Daemon::open_listeners(const std::vector<std::string>&
       out.insert(*open);
       continue;
     }
-    const Result<net::Endpoint> bound = server_->listen_tcp(address->host, address->port, tls);
+    const Result<net::Endpoint> bound = open_listener(*address, tls);
     if (!bound) {
       close_listeners(out, listening_);
       return in_words(bound.error(), text);
@@ -226,6 +245,15 @@ Result<Daemon::Listening> Daemon::open_listeners(const std::vector<std::string>&
     out.emplace(address->place(), *bound);
   }
   return out;
+}
+
+Result<net::Endpoint> Daemon::open_listener(const ListenAddress& address, const Tls& tls) {
+  if (parts_.estate != nullptr) {
+    const auto inherited = parts_.estate->listeners.find(address.place());
+    if (inherited != parts_.estate->listeners.end() && inherited->second.is_open())
+      return server_->adopt_tcp(inherited->second.release(), tls);
+  }
+  return server_->listen_tcp(address.host, address.port, tls);
 }
 
 void Daemon::use_listeners(Listening next) {
@@ -264,7 +292,12 @@ Result<void> Daemon::listen() {
   auto origins = make_origins(listening_, options());
   if (!origins) return origins.error();
   front_->set_origins(std::move(*origins));
-  const Result<void> control = control_->listen(parts_.control);
+  const Result<void> relay = server_->listen_unix(relay_socket());
+  if (!relay) return in_words(relay.error(), relay_socket());
+  const bool inherited = parts_.estate != nullptr && parts_.estate->control.is_open();
+  const Result<void> control =
+      inherited ? control_->adopt(parts_.estate->control.release(), parts_.control)
+                : control_->listen(parts_.control);
   if (!control) return in_words(control.error(), parts_.control);
   return {};
 }

@@ -30,10 +30,20 @@
 #include "media/library.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "runtime/list.h"
 #include "runtime/task_group.h"
+#include "services/descriptor.h"
 #include "store/threaded_store.h"
 
 namespace sluice::app {
+
+/// What goes to a successor beside the agents' calls: one descriptor each.
+struct Estate {
+  services::Descriptor lock;     // of the data directory
+  services::Descriptor control;  // the control socket, if it is listened on
+  std::map<std::string, services::Descriptor> listeners;  // by ListenAddress::place
+  bool in_good_order = false;  // nothing was left half done, but for the calls
+};
 
 class Daemon : public lifecycle::ShutdownSteps {
  public:
@@ -48,8 +58,13 @@ class Daemon : public lifecycle::ShutdownSteps {
     lifecycle::InFlight& in_flight;
     lifecycle::ShutdownCoordinator& coordinator;
     lifecycle::Announcer& announcer;
-    std::string data;     // the data directory
-    std::string control;  // the control socket
+    std::string data;          // the data directory
+    std::string control;       // the control socket
+    AgentCalls& calls;         // of the process; they outlive the daemon at a hand-over
+    Estate* estate = nullptr;  // what the process before this one has handed over; null: nothing
+    /// Asks for a successor; kConflict if one is on its way, or the one before still runs.
+    std::function<Result<void>()> restart;
+    std::function<std::string()> restart_failed;  // why the last one came to nothing; or empty
     /// A write or fsync failed (C28): ends the process and does not return.
     std::function<void(const Error&)> on_storage_failed;
   };
@@ -73,6 +88,16 @@ class Daemon : public lifecycle::ShutdownSteps {
   /// The same, and what came of it.
   Task<admin::Hooks::Reload> reload();
 
+  /// Comes to rest for a successor: no turn starts, nothing is accepted or sent, the store is
+  /// closed and what waits at the listeners stays there. Agents' calls run on; their daemon stays
+  /// for their sake, and answers nobody. Takes some milliseconds, or as long as a send under way (5
+  /// s at most). There is no way back.
+  Task<Result<Estate>> leave();
+  /// The successor serves: requests that are still open here are served by it from now on.
+  void open_relay() { relay_open_.set(); }
+  /// Once those are answered, and nobody follows any more: connections are closed.
+  Task<void> close_what_is_left();
+
   /// "http://127.0.0.1:8484"; empty if nothing listens.
   std::string base_url() const;
   /// A sign-in link that works once.
@@ -94,6 +119,8 @@ class Daemon : public lifecycle::ShutdownSteps {
   static Result<Tls> read_tls(const ServerOptions& options);
   /// Those that are open already stay as they are; after an error nothing new is open.
   Result<Listening> open_listeners(const std::vector<std::string>& wanted, const Tls& tls);
+  /// The one that the process before this one listened on, else a new one.
+  Result<net::Endpoint> open_listener(const ListenAddress& address, const Tls& tls);
   void close_listeners(const Listening& these, const Listening& but);
   /// In the place of those that were there, which are closed.
   void use_listeners(Listening next);
@@ -124,6 +151,11 @@ class Daemon : public lifecycle::ShutdownSteps {
   Task<void> sweep_media();
   void tell_metrics();
   enum class Door : std::uint8_t { kNetwork, kControl };
+  /// leave.cc: has the successor serve a request that was asked of us. Kept connections are not
+  /// moved, so their requests are passed on, and the answers come back, until they are closed.
+  Task<void> relay(net::HttpExchange* exchange, Door door);
+  Task<void> answer_from(net::HttpStream* stream, net::HttpExchange* exchange);
+  std::string relay_socket() const { return parts_.data + "/relay.sock"; }
   /// Holds a guard while the request is served.
   Task<void> serve(net::HttpExchange& exchange, Door door);
   net::GateDecision gate(const net::HttpRequest& request);
@@ -147,6 +179,7 @@ class Daemon : public lifecycle::ShutdownSteps {
   Task<std::vector<admin::Check>> checks(bool deep);
 
   Parts parts_;
+  services::Descriptor lock_;                     // of the data directory, for a successor
   std::shared_ptr<const config::Config> config_;  // in effect, but for what needs a restart
   UnixMillis config_read_at_;
   admin::Hooks::Reload last_reload_;
@@ -175,6 +208,15 @@ class Daemon : public lifecycle::ShutdownSteps {
   TaskGroup tasks_;
   std::uint64_t request_number_ = 0;
   bool parked_ = false;  // by an operator: nothing new is accepted
+  /// A request that is being served, for as long as it may have to be served by a successor.
+  struct Served : ListNode {
+    Served(net::HttpExchange& e, Loop& loop) : exchange(e), cut(loop) {}
+    net::HttpExchange& exchange;
+    Event cut;
+  };
+  List<Served> serving_;
+  bool left_ = false;  // a successor serves, or is about to
+  Event relay_open_{parts_.shard};
 };
 
 }  // namespace sluice::app

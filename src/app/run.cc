@@ -13,6 +13,7 @@
 #include "app/process.h"
 #include "app/settings.h"
 #include "app/signals.h"
+#include "app/successor.h"
 #include "app/version.h"
 #include "config/file.h"
 #include "lifecycle/announcer.h"
@@ -38,7 +39,10 @@ struct Running {
   std::optional<lifecycle::Announcer> announcer;
   std::optional<lifecycle::InFlight> in_flight;
   std::optional<lifecycle::ShutdownCoordinator> coordinator;
+  std::unique_ptr<Heir> heir;  // of a process before this one; null if there is none
+  std::optional<AgentCalls> calls;
   std::unique_ptr<Daemon> daemon;
+  std::optional<Succession> succession;
   FileWatch::Look config_seen;  // before it was read
   std::unique_ptr<FileWatch> watch;
   std::optional<TaskGroup> tasks;
@@ -98,6 +102,10 @@ void now_ready(Running& run) {
   print_banner(run);
   run.announcer->ready();
   run.daemon->serve_reloads();
+  if (run.heir != nullptr) {
+    run.heir->accepting();
+    run.tasks->spawn("listen", run.heir->listen());
+  }
   if (!run.config->section<ProcessOptions>("").watch) return;
   auto watched = FileWatch::make(*run.shard, run.config_path, run.config_seen);
   if (!watched) {
@@ -108,10 +116,49 @@ void now_ready(Running& run) {
   run.tasks->spawn("watch", watch(&run));
 }
 
+Result<void> make_daemon(Running& run) {
+  auto made = Daemon::make(
+      {.shard = *run.shard,
+       .clock = run.clock,
+       .log = *run.log,
+       .metrics = run.metrics,
+       .config = run.config,
+       .config_path = run.config_path,
+       .load =
+           [&run] {
+             config::SystemSecrets secrets;
+             return reload_settings(*run.schema, run.config_path, secrets);
+           },
+       .in_flight = *run.in_flight,
+       .coordinator = *run.coordinator,
+       .announcer = *run.announcer,
+       .data = run.data,
+       .control = run.control,
+       .calls = *run.calls,
+       .estate = run.heir == nullptr ? nullptr : &run.heir->estate(),
+       .restart = [&run] { return run.succession->ask(); },
+       .restart_failed = [&run] { return run.succession->failed(); },
+       .on_storage_failed = [&run](const Error& error) { storage_failed(*run.log, error); }});
+  if (!made) return made.error();
+  run.daemon = std::move(*made);
+  return {};
+}
+
+/// Everything, from the store to the listeners.
+Task<Result<void>> start(Running* run) {
+  if (run->heir != nullptr) {
+    const Result<void> taken = co_await run->heir->take_over(&*run->calls);
+    if (!taken) co_return taken.error();
+  }
+  const Result<void> made = make_daemon(*run);
+  if (!made) co_return made.error();
+  co_return co_await run->daemon->start();
+}
+
 Task<void> serve(Running* run) {
   lifecycle::ShutdownCoordinator& coordinator = *run->coordinator;
-  const auto started = co_await run_until(*run->shard, run->daemon->start(), MonoTime::max(),
-                                          &coordinator.initiated());
+  const auto started =
+      co_await run_until(*run->shard, start(run), MonoTime::max(), &coordinator.initiated());
   if (started.ended != Ended::kDone) {
     coordinator.hurry();  // a signal came first: there is nothing to wait for
   } else if (!*started.value) {
@@ -119,20 +166,29 @@ Task<void> serve(Running* run) {
     say_failed(error);
     run->log->error("start_failed", {{"error", error.to_string()}});
     run->exit_code = kExitStartFailed;
-    run->shard->stop();
-    co_return;
   } else {
     now_ready(*run);
   }
-  const lifecycle::StopReport report = co_await coordinator.run(run->daemon.get());
-  if (!report.clean()) run->exit_code = kExitForced;
-  if (!report.closed) storage_failed(*run->log, report.closed.error());
+  if (run->daemon == nullptr || run->exit_code != kExitClean) {
+    run->shard->stop();
+    co_return;
+  }
+  const auto stopped = co_await run_until(*run->shard, coordinator.run(run->daemon.get()),
+                                          MonoTime::max(), &run->succession->left());
+  if (stopped.ended == Ended::kStopped) {
+    run->exit_code = co_await run->succession->linger();
+  } else {
+    const lifecycle::StopReport& report = *stopped.value;
+    if (!report.clean()) run->exit_code = kExitForced;
+    if (!report.closed) storage_failed(*run->log, report.closed.error());
+  }
   run->shard->stop();
 }
 
 void on_phase(Running& run, lifecycle::Phase phase) {
   run.log->debug("phase", {{"phase", to_string(phase)}});
   if (phase != lifecycle::Phase::kLameDuck) return;
+  if (run.heir != nullptr) run.heir->stopping();
   run.announcer->stopping();
   run.tasks->spawn("ask_for_time",
                    run.announcer->ask_for_time(&run.coordinator->completed(),
@@ -142,12 +198,22 @@ void on_phase(Running& run, lifecycle::Phase phase) {
 void on_signal(Running& run, int signal) {
   if (signal == SIGHUP) {
     run.log->info("signal", {{"signal", "SIGHUP"}});
-    run.daemon->ask_for_reload();
+    if (run.daemon != nullptr) run.daemon->ask_for_reload();
+    return;
+  }
+  if (signal == SIGUSR1) {
+    run.log->info("sigusr1-received");
+    const Result<void> asked = run.succession->ask();
+    if (!asked) run.log->warn("restart_refused", {{"error", asked.error().context()}});
     return;
   }
   const char* name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "SIGQUIT";
   run.log->info("signal", {{"signal", name}});
   const bool again = run.coordinator->is_shutting_down();
+  if (run.succession->leaving() && signal != SIGQUIT) {
+    run.succession->stop();
+    return;
+  }
   // Somebody means it; what is on disk is enough to go on from.
   if (signal == SIGQUIT || (again && run.coordinator->hurried().is_set())) {
     std::_Exit(kExitAborted);
@@ -190,35 +256,31 @@ int run_on_shard(Running& run) {
                           shutdown_options(run.config->section<ProcessOptions>("")));
   run.coordinator->on_phase([&run](lifecycle::Phase phase) { on_phase(run, phase); });
   Signals signals(*run.shard, [&run](int signal) { on_signal(run, signal); });
-  auto made = Daemon::make(
-      {.shard = *run.shard,
-       .clock = run.clock,
-       .log = *run.log,
-       .metrics = run.metrics,
-       .config = run.config,
-       .config_path = run.config_path,
-       .load =
-           [&run] {
-             config::SystemSecrets secrets;
-             return reload_settings(*run.schema, run.config_path, secrets);
-           },
-       .in_flight = *run.in_flight,
-       .coordinator = *run.coordinator,
-       .announcer = *run.announcer,
-       .data = run.data,
-       .control = run.control,
-       .on_storage_failed = [&run](const Error& error) { storage_failed(*run.log, error); }});
-  if (!made) {
-    say_failed(made.error());
+  run.calls.emplace(*run.shard, run.config->section<CoreOptions>("core").reply_bytes_max);
+  auto heir = Heir::from_environment(*run.shard, *run.log);
+  if (!heir) {
+    say_failed(heir.error());
     return kExitStartFailed;
   }
-  run.daemon = std::move(*made);
+  run.heir = std::move(*heir);
+  run.succession.emplace(
+      Succession::Parts{.shard = *run.shard,
+                        .log = *run.log,
+                        .calls = *run.calls,
+                        .announcer = *run.announcer,
+                        .daemon = [&run] { return run.daemon.get(); },
+                        .may_begin =
+                            [&run] {
+                              return run.coordinator->phase() == lifecycle::Phase::kReady &&
+                                     (run.heir == nullptr || !run.heir->earlier_lives());
+                            }});
   run.tasks.emplace(*run.shard);
   run.tasks->spawn("alive", run.announcer->tell_alive());
   run.tasks->spawn("serve", serve(&run));
   run.shard->run();
   run.tasks.reset();
   run.watch.reset();
+  run.succession.reset();
   run.daemon.reset();
   return run.exit_code;
 }
@@ -228,7 +290,7 @@ int run_on_shard(Running& run) {
 int run(const config::Schema& schema, const PathOptions& paths) {
   Running run;
   run.began = run.clock.now();
-  hold_sighup();
+  hold_signals();
   prepare_process();
   if (const auto code = find_or_write_config(schema, paths, run)) return *code;
   config::SystemSecrets secrets;

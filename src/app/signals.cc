@@ -8,22 +8,24 @@ namespace sluice::app {
 
 namespace {
 
-void mask_sighup(int how) {
+void mask(int how) {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGHUP);
+  ::sigaddset(&set, SIGUSR1);
   ::sigprocmask(how, &set, nullptr);
 }
 
 }  // namespace
 
-void hold_sighup() { mask_sighup(SIG_BLOCK); }
+void hold_signals() { mask(SIG_BLOCK); }
 
 struct Signals::Impl : std::enable_shared_from_this<Impl> {
   Impl(Shard& shard, std::function<void(int)> f)
       : set(shard.io(), SIGTERM, SIGINT), on_signal(std::move(f)) {
     set.add(SIGQUIT);
     set.add(SIGHUP);
+    set.add(SIGUSR1);
   }
 
   void wait() {
@@ -41,7 +43,7 @@ struct Signals::Impl : std::enable_shared_from_this<Impl> {
 Signals::Signals(Shard& shard, std::function<void(int)> on_signal)
     : impl_(std::make_shared<Impl>(shard, std::move(on_signal))) {
   impl_->wait();
-  mask_sighup(SIG_UNBLOCK);  // one that was held comes now
+  mask(SIG_UNBLOCK);  // one that was held comes now
 }
 
 Signals::~Signals() {

@@ -10,7 +10,7 @@ namespace sluice::app {
 
 /// From now on a SIGHUP waits until there are Signals: it would end a process that has hardly
 /// begun. Before there is another thread.
-void hold_sighup();
+void hold_signals();
 
 /// Shard-confined; from its construction until its destruction these signals do nothing else.
 class Signals {

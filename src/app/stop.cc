@@ -131,6 +131,8 @@ admin::Hooks::Life Daemon::life() const {
   admin::Hooks::Life out;
   out.phase = to_string(parts_.coordinator.phase());
   out.drained = parked_;
+  out.restart_failed = parts_.restart_failed();
+  out.calls_elsewhere = parts_.calls.elsewhere();
   out.config_path = parts_.config_path;
   out.config_read_at = config_read_at_;
   out.needs_restart = last_reload_.needs_restart;

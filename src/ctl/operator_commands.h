@@ -37,6 +37,7 @@ Task<int> services_call(Session* session, Values values);
 Task<int> services_logs(Session* session, Values values);
 Task<int> drain(Session* session, Values values);
 Task<int> reload(Session* session, Values values);
+Task<int> restart(Session* session, Values values);
 Task<int> shutdown(Session* session, Values values);
 
 }  // namespace sluice::ctl::command

@@ -15,6 +15,10 @@ void Announcer::ready() {
   system_.notify(fmt::format("READY=1\nMAINPID={}\nSTATUS=ready", system_.process_id()));
 }
 
+void Announcer::succeeded_by(std::int64_t process) {
+  system_.notify(fmt::format("MAINPID={}", process));
+}
+
 void Announcer::reloading() {
   // The stamp is what Type=notify-reload (systemd 253) wants; older ones ignore it.
   system_.notify(

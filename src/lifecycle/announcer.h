@@ -34,6 +34,8 @@ class Announcer {
   Announcer(Loop& loop, System& system) : loop_(loop), system_(system) {}
 
   void ready();
+  /// Another process takes our place.
+  void succeeded_by(std::int64_t process);
   void reloading();
   void reloaded();
   void stopping();

@@ -277,6 +277,41 @@ Result<void> HttpServer::listen_unix(const std::string& path) {
   return impl_->start(std::move(listener));
 }
 
+Result<Endpoint> HttpServer::adopt_tcp(int fd, std::shared_ptr<TlsContext> tls) {
+  auto listener = std::make_unique<Listener>(impl_->shared.poller, impl_->shared.shard, fd);
+  listener->tls = std::move(tls);
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size);
+  const Endpoint bound = from_sockaddr(storage);
+  listener->bound = bound;
+  auto started = impl_->start(std::move(listener));
+  if (!started) return started.error().within(bound.to_string());
+  return bound;
+}
+
+Result<void> HttpServer::adopt_unix(int fd, const std::string& path) {
+  auto listener = std::make_unique<Listener>(impl_->shared.poller, impl_->shared.shard, fd);
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) != 0) return bind_error(path, errno);
+  listener->unix_path = path;
+  listener->device = info.st_dev;
+  listener->inode = info.st_ino;
+  return impl_->start(std::move(listener));
+}
+
+std::vector<HttpServer::Released> HttpServer::release_listeners() {
+  std::vector<Released> out;
+  for (const auto& listener : impl_->listeners) {
+    listener->accepting.cancel();
+    listener->watch.stop();
+    out.push_back(
+        {listener->bound, std::exchange(listener->unix_path, {}), listener->fd.release()});
+  }
+  impl_->listeners.clear();
+  return out;
+}
+
 void HttpServer::retire_connections() { impl_->shared.retiring = true; }
 
 void HttpServer::Impl::accept_last(Listener& listener) {

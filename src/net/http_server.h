@@ -88,6 +88,10 @@ class HttpExchange {
   /// itself.
   Event& gone() { return gone_; }
   bool answered() const { return state_ != State::kOpen; }
+  /// The handler may be destroyed and the request served from its beginning by somebody else: it
+  /// carries an idempotency key by now.
+  void set_repeatable() { repeatable_ = true; }
+  bool repeatable() const { return repeatable_; }
 
  private:
   friend class HttpConnection;
@@ -113,6 +117,7 @@ class HttpExchange {
   bool handler_done_ = false;
   bool cancel_when_gone_ = false;
   bool stream_body_ = false;
+  bool repeatable_ = false;
 };
 
 using HttpHandler = std::function<Task<void>(HttpExchange&)>;
@@ -176,6 +181,20 @@ class HttpServer {
   /// Mode 0600. A stale socket is replaced; kConflict if somebody listens there, or if it is no
   /// socket.
   Result<void> listen_unix(const std::string& path);
+
+  /// Takes over a socket that listens already, from the process before this one: what waits to be
+  /// accepted there is accepted here. Owns it, also after an error.
+  Result<Endpoint> adopt_tcp(int fd, std::shared_ptr<TlsContext> tls = nullptr);
+  Result<void> adopt_unix(int fd, const std::string& path);
+  /// A socket that is listened on, for a successor: the caller's.
+  struct Released {
+    std::optional<Endpoint> bound;  // TCP
+    std::string path;               // Unix
+    int fd = -1;
+  };
+  /// Accepts no more, and leaves what waits to be accepted to whoever gets the sockets; connections
+  /// go on.
+  std::vector<Released> release_listeners();
 
   /// Takes what waits to be accepted there (what listen_tcp returned), and listens there no more;
   /// connections go on.

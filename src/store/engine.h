@@ -51,6 +51,7 @@ struct StoreOptions {
   std::optional<HashKey> hash_key;               // with a VFS: the key
   std::optional<std::string> identity;           // instead of the machine's and the file's
   bool allow_network_file_system = false;
+  int lock = -1;  // the directory's lock, if the process before this one has handed it over; taken
 
   std::size_t cache_bytes = 16 << 20;      // of pages, at most
   std::size_t keys_in_memory = 7'500'000;  // about 20 bytes each
@@ -75,6 +76,8 @@ class SqliteEngine {
   /// What was found; the caller may move it away.
   Recovered& recovered() { return recovered_; }
   const HashKey& hash_key() const { return hash_key_; }
+  /// Another descriptor of the directory's lock, for a successor: the caller's.
+  int share_lock() const { return lock_.share(); }
   std::int64_t generation() const { return generation_; }
   const MigrationReport& migration() const { return migration_; }
 

@@ -52,7 +52,9 @@ Result<void> SqliteEngine::open_files() {
                     "use a local disk",
                     options_.directory, where.type));
   }
-  auto lock = files::LockFile::take(files::join(options_.directory, files::kLock));
+  auto lock = options_.lock >= 0
+                  ? files::LockFile::adopt(options_.lock)
+                  : files::LockFile::take(files::join(options_.directory, files::kLock));
   if (!lock) return lock.error();
   lock_ = std::move(*lock);
   return {};

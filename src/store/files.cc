@@ -176,6 +176,19 @@ Result<LockFile> LockFile::take(const std::string& path) {
   return lock;
 }
 
+Result<LockFile> LockFile::adopt(int fd) {
+  LockFile lock;
+  lock.fd_ = fd;
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0 || ::ftruncate(fd, 0) != 0 ||
+      ::lseek(fd, 0, SEEK_SET) != 0)
+    return system_error("take over the lock", "of the data directory");
+  if (auto r = write_all(fd, pid, "the lock"); !r) return r.error();
+  return lock;
+}
+
+int LockFile::share() const { return ::fcntl(fd_, F_DUPFD_CLOEXEC, 0); }
+
 LockFile::LockFile(LockFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 LockFile& LockFile::operator=(LockFile&& other) noexcept {
   std::swap(fd_, other.fd_);

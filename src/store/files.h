@@ -55,6 +55,11 @@ class LockFile {
   LockFile(LockFile&& other) noexcept;
   LockFile& operator=(LockFile&& other) noexcept;
   ~LockFile();
+  /// Takes over a lock that was shared with this process: it is held already.
+  static Result<LockFile> adopt(int fd);
+  /// Another descriptor of the same lock: it is held until all of them are closed. The caller's; -1
+  /// if there is no room for one.
+  int share() const;
 
  private:
   int fd_ = -1;

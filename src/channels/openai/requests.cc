@@ -26,6 +26,8 @@ using Step = TurnFollower::Step;
 
 constexpr Duration kHeartbeat = std::chrono::seconds(15);
 constexpr std::size_t kKeyBytesMax = 255;  // of an Idempotency-Key
+constexpr std::size_t kRepeatableBytes =
+    64 * 1024;  // a longer one is to be asked again by its client
 constexpr std::string_view kKeyHeader = "Idempotency-Key";
 
 const Caller& caller_of(HttpExchange& exchange) {
@@ -388,9 +390,16 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
   };
   Checked<ChatRequest> body = parse_body(exchange->request().body);
   if (!body) co_return refuse(body.error());
-  exchange->request().body = std::string();  // it is in the request now
+  // It is in the request now; a small one is kept for a successor.
+  const bool repeatable = exchange->request().body.size() <= kRepeatableBytes;
+  if (!repeatable) exchange->request().body = std::string();
   if (!face->has_model(body->model)) co_return refuse(no_such_model(body->model));
   Checked<Asked> asked = asked_of(exchange->request(), *body, face->loop);
+  if (asked) {
+    // Whoever serves it again finds the same message.
+    exchange->request().headers.set(kKeyHeader, asked->key);
+    if (repeatable) exchange->set_repeatable();
+  }
   if (!asked) co_return refuse(asked.error());
   const bool stream = body->stream;
   asked->heading.created = face->loop.wall();

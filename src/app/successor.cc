@@ -1,0 +1,353 @@
+#include "app/successor.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "app/process.h"
+#include "app/version.h"
+#include "config/file.h"
+
+extern char** environ;
+
+namespace sluice::app {
+namespace {
+
+using Type = HandoverLink::Type;
+
+constexpr int kLinkFd = 3;  // in the child
+constexpr std::size_t kCommandLineMost = 1 << 20;
+constexpr Duration kLastWords = std::chrono::seconds(1);  // for a process to end by itself
+constexpr Duration kLookAgain = std::chrono::milliseconds(20);
+constexpr std::string_view kDeleted = " (deleted)";  // proc(5): the file was replaced
+constexpr const char* kOwnImage = "/proc/self/exe";
+constexpr std::string_view kControlName = "control";
+
+Error gone(const std::string& what) {
+  return Error(ErrorKind::kUnavailable, "the successor " + what);
+}
+
+std::string started_from() {
+  std::string path(4096, '\0');
+  const ssize_t n = ::readlink(kOwnImage, path.data(), path.size());
+  path.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path.empty() ? std::string(kOwnImage) : path;
+}
+
+/// The words of our own command line.
+std::vector<std::string> own_arguments() {
+  std::vector<std::string> words;
+  const Result<std::string> line = config::read_file("/proc/self/cmdline", kCommandLineMost);
+  if (!line) return {"sluice", "run"};
+  for (std::size_t at = 0; at < line->size();) {
+    words.emplace_back(line->c_str() + at);
+    at += words.back().size() + 1;
+  }
+  return words;
+}
+
+}  // namespace
+
+// ---- the successor
+
+Result<std::unique_ptr<Heir>> Heir::from_environment(Shard& shard, Logger& log) {
+  const char* text = std::getenv(kHandoverVariable);
+  if (text == nullptr) return std::unique_ptr<Heir>();
+  const int fd = std::atoi(text);
+  ::unsetenv(kHandoverVariable);
+  if (fd < kLinkFd || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+    return Error(ErrorKind::kInvalidArgument, "there is nobody to take over from");
+  auto link = HandoverLink::make(shard, services::Descriptor(fd));
+  if (!link) return link.error();
+  return std::unique_ptr<Heir>(new Heir(std::move(*link), log));
+}
+
+void Heir::hear(std::string_view bytes) {
+  Result<CallNews> news = decode_call_news(bytes);
+  if (!news) {
+    log_.error("handover_garbage", {{"error", news.error().to_string()}});
+    return;
+  }
+  hear_from_earlier(*calls_, std::move(*news), tell_earlier_);
+}
+
+Task<Result<void>> Heir::take_over(AgentCalls* calls) {
+  calls_ = calls;
+  tell_earlier_ = [this](CallDropped dropped) { link_->send(Type::kNews, encode(dropped)); };
+  link_->send(Type::kHello, fmt::format("{} {}", kHandoverProtocol, kVersion));
+  link_->send(Type::kReady, {});
+  for (;;) {
+    Result<HandoverLink::Frame> frame = co_await link_->receive(MonoTime::max());
+    if (!frame) co_return frame.error();
+    if (frame->type == Type::kNews) hear(frame->payload);
+    if (frame->type != Type::kCommit) continue;
+    // One name a line, in the order of the descriptors: the lock first.
+    std::string_view names = frame->payload;
+    estate_.in_good_order = names.starts_with("good\n");
+    names.remove_prefix(std::min(names.size(), names.find('\n') + 1));
+    for (services::Descriptor& fd : frame->fds) {
+      const std::string name(names.substr(0, names.find('\n')));
+      names.remove_prefix(std::min(names.size(), name.size() + 1));
+      if (name == "lock") {
+        estate_.lock = std::move(fd);
+      } else if (name == kControlName) {
+        estate_.control = std::move(fd);
+      } else {
+        estate_.listeners.emplace(name, std::move(fd));
+      }
+    }
+    if (!estate_.lock.is_open()) co_return Error(ErrorKind::kInvalidArgument, "no lock was given");
+    co_return Result<void>();
+  }
+}
+
+Task<void> Heir::listen() {
+  for (;;) {
+    const Result<HandoverLink::Frame> frame = co_await link_->receive(MonoTime::max());
+    if (!frame) break;
+    if (frame->type == Type::kNews) hear(frame->payload);
+  }
+  gone_ = true;
+  log_.info("earlier_process_ended", {{"calls", calls_->all().size()}});
+  calls_->lose_adopted();
+}
+
+// ---- the earlier process
+
+Succession::Succession(Parts parts)
+    : parts_(std::move(parts)),
+      program_(started_from()),
+      leftovers_(parts_.shard, parts_.calls),
+      left_(parts_.shard),
+      tasks_(parts_.shard) {}
+
+Result<void> Succession::ask() {
+  if (busy_) return Error(ErrorKind::kConflict, "a restart is under way", ErrorSource::kPeer);
+  if (!parts_.may_begin()) {
+    return Error(ErrorKind::kConflict,
+                 "the daemon is starting or stopping, or the process before it has not ended yet",
+                 ErrorSource::kPeer);
+  }
+  busy_ = true;
+  failed_.clear();
+  tasks_.spawn("hand over", hand_over());
+  return {};
+}
+
+Result<Succession::Born> Succession::spawn(Shard& shard, const std::string& program) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    return gone(fmt::format("can't be spoken to: {}", std::strerror(errno)));
+  services::Descriptor ours(ends[0]);
+  const services::Descriptor theirs(ends[1]);
+  std::vector<std::string> words = own_arguments();
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  std::string variable = fmt::format("{}={}", kHandoverVariable, kLinkFd);
+  std::vector<char*> environment;
+  for (char** one = environ; *one != nullptr; ++one) {
+    // sd_watchdog_enabled(3): whom it is meant for; that will be the successor.
+    if (std::string_view(*one).starts_with("WATCHDOG_PID=")) continue;
+    environment.push_back(*one);
+  }
+  environment.push_back(variable.data());
+  environment.push_back(nullptr);
+
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&files);
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawn_file_actions_adddup2(&files, theirs.get(), kLinkFd);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  Born born;
+  const int error = ::posix_spawn(&born.pid, program.c_str(), &files, &attributes, arguments.data(),
+                                  environment.data());
+  ::posix_spawn_file_actions_destroy(&files);
+  ::posix_spawnattr_destroy(&attributes);
+  if (error != 0)
+    return gone(fmt::format("{} can't be started: {}", program, std::strerror(error)));
+  auto link = HandoverLink::make(shard, std::move(ours));
+  if (!link) return link.error();
+  born.link = std::move(*link);
+  return born;
+}
+
+Task<std::string> Succession::bury(Born* born) {
+  // It may still be on its way out, with an exit code to tell.
+  const MonoTime until = parts_.shard.now() + (born->link == nullptr ? Duration(0) : kLastWords);
+  int status = 0;
+  pid_t ended = ::waitpid(born->pid, &status, WNOHANG);
+  while (ended == 0 && parts_.shard.now() < until) {
+    co_await sleep_for(parts_.shard, kLookAgain);
+    ended = ::waitpid(born->pid, &status, WNOHANG);
+  }
+  if (ended == 0) {
+    ::kill(born->pid, SIGKILL);
+    ended = ::waitpid(born->pid, &status, 0);
+  }
+  born->link.reset();
+  co_return WIFEXITED(status) ? fmt::format("exited with {}", WEXITSTATUS(status))
+                              : fmt::format("died of signal {}", WTERMSIG(status));
+}
+
+void Succession::stop() {
+  stopping_ = true;
+  if (successor_) ::kill(successor_->pid, SIGTERM);
+}
+
+Task<Result<void>> Succession::until_ready(Born* born) {
+  const MonoTime until = parts_.shard.now() + kStartMost;
+  bool known = false;
+  for (;;) {
+    const Result<HandoverLink::Frame> frame = co_await born->link->receive(until);
+    if (!frame) {
+      const std::string how = co_await bury(born);
+      co_return gone(frame.error().kind() == ErrorKind::kTimeout ? "says nothing" : how);
+    }
+    if (frame->type == Type::kRefused) co_return gone("refuses: " + frame->payload);
+    if (frame->type == Type::kReady && known) co_return Result<void>();
+    if (frame->type != Type::kHello) co_return gone("does not keep to the protocol");
+    if (std::atoi(frame->payload.c_str()) != static_cast<int>(kHandoverProtocol)) {
+      co_return gone("speaks another protocol: " + frame->payload);
+    }
+    known = true;
+  }
+}
+
+Task<Result<void>> Succession::give(Born* born) {
+  HandoverLink& link = *born->link;
+  for (const CallNews& news :
+       leftovers_.attach([&link](CallNews told) { link.send(Type::kNews, encode(told)); })) {
+    link.send(Type::kNews, encode(news));
+  }
+  std::string names = estate_->in_good_order ? "good\nlock\n" : "crashed\nlock\n";
+  std::vector<int> fds = {estate_->lock.get()};
+  if (estate_->control.is_open()) {
+    names += std::string(kControlName) + "\n";
+    fds.push_back(estate_->control.get());
+  }
+  for (const auto& [place, fd] : estate_->listeners) {
+    names += place + "\n";
+    fds.push_back(fd.get());
+  }
+  link.send(Type::kCommit, std::move(names), std::move(fds));
+  const MonoTime until = parts_.shard.now() + kStartMost;
+  for (;;) {
+    const Result<HandoverLink::Frame> frame = co_await link.receive(until);
+    if (!frame) co_return frame.error();
+    if (frame->type == Type::kAccepting) {
+      parts_.announcer.succeeded_by(born->pid);
+      parts_.daemon()->open_relay();
+      co_return Result<void>();
+    }
+    if (frame->type == Type::kRefused) co_return gone("refuses: " + frame->payload);
+    if (frame->type != Type::kNews) continue;
+    const Result<CallNews> news = decode_call_news(frame->payload);
+    if (news && std::holds_alternative<CallDropped>(*news))
+      leftovers_.heard(std::get<CallDropped>(*news));
+  }
+}
+
+Task<void> Succession::hand_over() {
+  parts_.log.info("restart_begins", {{"program", program_}});
+  Result<Born> born = spawn(parts_.shard, program_);
+  Result<void> ready = born ? Result<void>() : Result<void>(born.error());
+  if (born) ready = co_await until_ready(&*born);
+  if (ready && !parts_.may_begin()) ready = gone("came too late: a stop has begun");
+  if (!ready) {
+    if (born && born->link != nullptr) co_await bury(&*born);
+    failed_ = ready.error().context();
+    parts_.log.error("restart_failed", {{"error", failed_}});
+    busy_ = false;
+    co_return;
+  }
+  successor_.emplace(std::move(*born));
+  leaving_ = true;
+  const MonoTime began = parts_.shard.now();
+  Result<Estate> estate = co_await parts_.daemon()->leave();
+  if (!estate) {
+    // The store did not close: what is on disk is enough to go on from, as after a crash.
+    parts_.log.error("storage_failed", {{"error", estate.error().to_string()}});
+    std::_Exit(kExitStoreFailed);
+  }
+  estate_.emplace(std::move(*estate));
+  left_.set();
+  const Result<void> given = co_await give(&*successor_);
+  const auto pause = std::chrono::duration_cast<milliseconds>(parts_.shard.now() - began);
+  if (given) {
+    parts_.log.info("restarted", {{"pid", successor_->pid},
+                                  {"pause_ms", pause.count()},
+                                  {"calls", parts_.calls.all().size()}});
+    co_return;
+  }
+  parts_.log.error("successor_failed", {{"error", given.error().to_string()}});
+  co_await rebirth();
+}
+
+Task<void> Succession::rebirth() {
+  estate_->in_good_order = false;  // what the dead one had begun was interrupted
+  for (int n = 0; n < kRebirthsMost; ++n) {
+    leftovers_.let_go();
+    if (successor_ && successor_->link != nullptr) {
+      const std::string how = co_await bury(&*successor_);
+      parts_.log.error("successor_died", {{"how", how}});
+    }
+    successor_.reset();
+    if (stopping_) std::_Exit(kExitForced);
+    Result<Born> born = spawn(parts_.shard, kOwnImage);
+    Result<void> done = born ? Result<void>() : Result<void>(born.error());
+    if (born) {
+      successor_.emplace(std::move(*born));
+      done = co_await until_ready(&*successor_);
+    }
+    if (done) done = co_await give(&*successor_);
+    parts_.log.warn("successor_replaced",
+                    {{"ok", done.has_value()}, {"error", done ? "" : done.error().to_string()}});
+    if (done) co_return;
+  }
+  std::_Exit(kExitStartFailed);  // whoever supervises us starts from the disk
+}
+
+Task<bool> Succession::hear() {
+  const Result<HandoverLink::Frame> frame = co_await successor_->link->receive(MonoTime::max());
+  if (!frame) co_return false;
+  stopping_ = stopping_ || frame->type == Type::kStopping;
+  if (frame->type == Type::kNews) {
+    const Result<CallNews> news = decode_call_news(frame->payload);
+    if (news && std::holds_alternative<CallDropped>(*news))
+      leftovers_.heard(std::get<CallDropped>(*news));
+  }
+  co_return true;
+}
+
+Task<int> Succession::linger() {
+  co_await tasks_.join(MonoTime::max());
+  tasks_.spawn("close", parts_.daemon()->close_what_is_left());
+  const MonoTime least = parts_.shard.now() + kWatchLeast;
+  while (!parts_.calls.empty() || parts_.shard.now() < least || tasks_.size() > 0) {
+    // Calls end by the successor's word alone; then only answers may be left to bring back.
+    const MonoTime look =
+        parts_.calls.empty() ? std::max(least, parts_.shard.now() + kLookAgain) : MonoTime::max();
+    const auto heard = co_await run_until(parts_.shard, hear(), look);
+    if (heard.ended == Ended::kDeadline || *heard.value) continue;
+    if (stopping_) co_return parts_.calls.empty() ? kExitClean : kExitForced;
+    co_await rebirth();
+  }
+  co_return kExitClean;
+}
+
+}  // namespace sluice::app

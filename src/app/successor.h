@@ -1,0 +1,124 @@
+#pragma once
+// Succession of processes: one spawns the next, which checks its configuration, says that it is
+// ready, and is given everything in one frame: the store's lock, the listening sockets, the calls
+// of agents that still run. Until that frame nothing has changed, whatever becomes of the next one.
+// After it the earlier process only runs those calls, and gives everything to another process of
+// its own image if its successor dies.
+//
+//   1. spawn: the file that is installed where this process was started from (-> another version)
+//   2. kHello (protocol, version), kReady     within kStartMost, else it is killed
+//   3. Daemon::leave(), then kNews*, kCommit  the successor opens the store, starts, listens
+//   4. kAccepting                             within kStartMost, else it is killed, and 1 again
+//   with
+//                                             this process's own image
+//
+// Shard-confined; owned by run().
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "app/daemon.h"
+#include "app/handover_link.h"
+#include "gateway/succession.h"
+
+namespace sluice::app {
+
+/// The descriptor of the link, for a process that is to take over.
+inline constexpr const char* kHandoverVariable = "SLUICE_HANDOVER_FD";
+
+/// The successor's side.
+class Heir {
+ public:
+  /// nullptr: this process was started in the ordinary way. Takes the variable out of the
+  /// environment.
+  static Result<std::unique_ptr<Heir>> from_environment(Shard& shard, Logger& log);
+
+  /// Says that we could serve, and waits to be told to. The calls that run in the earlier process
+  /// are among `calls` then. Errors: the earlier process wants no successor any more, or is gone.
+  Task<Result<void>> take_over(AgentCalls* calls);
+  Estate& estate() { return estate_; }
+  void accepting() { link_->send(HandoverLink::Type::kAccepting, {}); }
+  void refuse(const std::string& why) { link_->send(HandoverLink::Type::kRefused, why); }
+  /// The earlier process is to end with us, not to replace us.
+  void stopping() { link_->send(HandoverLink::Type::kStopping, {}); }
+  /// Hears what the earlier process says of its calls, until it ends.
+  Task<void> listen();
+  bool earlier_lives() const { return !gone_; }
+
+ private:
+  Heir(std::unique_ptr<HandoverLink> link, Logger& log) : link_(std::move(link)), log_(log) {}
+  void hear(std::string_view bytes);
+
+  std::unique_ptr<HandoverLink> link_;
+  Logger& log_;
+  AgentCalls* calls_ = nullptr;
+  Estate estate_;
+  std::function<void(CallDropped)> tell_earlier_;
+  bool gone_ = false;
+};
+
+/// The earlier process's side.
+class Succession {
+ public:
+  static constexpr Duration kStartMost = std::chrono::seconds(30);
+  /// The successor is watched for so long at least; what dies earlier is replaced.
+  static constexpr Duration kWatchLeast = std::chrono::seconds(5);
+  static constexpr int kRebirthsMost = 5;  // then the calls are given up with us
+
+  struct Parts {
+    Shard& shard;
+    Logger& log;
+    AgentCalls& calls;
+    lifecycle::Announcer& announcer;
+    std::function<Daemon*()> daemon;
+    std::function<bool()> may_begin;  // serving, and not stopping
+  };
+  explicit Succession(Parts parts);
+
+  /// Begins. kConflict: one is on its way, or this process is not serving.
+  Result<void> ask();
+  /// Why the last one came to nothing; empty if it did not.
+  const std::string& failed() const { return failed_; }
+  /// The store is being closed for the successor, or is closed: there is no way back.
+  bool leaving() const { return leaving_; }
+  /// Set when it is closed.
+  Event& left() { return left_; }
+  /// Once leaving: the successor is to stop as well, and is not replaced.
+  void stop();
+  /// From then on: until the successor stands alone. The process's exit code.
+  Task<int> linger();
+
+ private:
+  struct Born {
+    pid_t pid = -1;
+    std::unique_ptr<HandoverLink> link;
+  };
+  Task<void> hand_over();
+  static Result<Born> spawn(Shard& shard, const std::string& program);
+  Task<Result<void>> until_ready(Born* born);
+  Task<Result<void>> give(Born* born);
+  Task<void> rebirth();
+  /// Its exit, in words; ends it if it does not end by itself.
+  Task<std::string> bury(Born* born);
+  /// The next word about calls; false at the end of the stream.
+  Task<bool> hear();
+
+  Parts parts_;
+  std::string program_;  // where this process was started from
+  Leftovers leftovers_;
+  std::optional<Estate> estate_;
+  std::optional<Born> successor_;
+  bool busy_ = false;
+  bool leaving_ = false;
+  bool stopping_ = false;
+  std::string failed_;
+  Event left_;
+  TaskGroup tasks_;
+};
+
+}  // namespace sluice::app

@@ -1,0 +1,261 @@
+"""One daemon hands over to the next. Tests are named after the items of docs/lifecycle-checklist.md."""
+
+import http.client
+import json
+import os
+import signal
+import sqlite3
+import threading
+import unittest
+
+from daemon import Case, until
+
+LISTEN = '[server]\nlisten = ["127.0.0.1:0"]\n'
+OPENAI = '[channels.openai]\nkind = "openai"\n'
+
+
+def slow(delay):
+    return LISTEN + OPENAI + '[agents.echo]\ndelay = "%s"\n' % delay
+
+
+def status(daemon):
+    return daemon.operate("GET", "/v1/admin/status").json()
+
+
+def holder(daemon):
+    """The process that holds the store."""
+    with open(os.path.join(daemon.data, "store.lock")) as file:
+        return int(file.read() or 0)
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class RestartTest(Case):
+    def setUp(self):
+        super().setUp()
+        self.pids = set()
+
+    def clean_up(self):
+        for daemon in self.daemons:
+            if os.path.exists(os.path.join(daemon.data, "store.lock")):
+                self.pids.add(holder(daemon))
+        for pid in self.pids:
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+                until(lambda: not alive(pid))
+        super().clean_up()
+
+    def restart(self, daemon):
+        """Returns when the successor serves."""
+        self.pids.add(holder(daemon))
+        done = daemon.client("restart")
+        self.assertEqual(done.returncode, 0, done.stderr + daemon.said())
+        self.assertIn("restarted: generation", done.stdout)
+        self.pids.add(holder(daemon))
+
+    def ended(self, daemon, pid):
+        """The exit code of the process that the test started, once it has ended."""
+        self.assertEqual(pid, daemon.process.pid)
+        return daemon.wait()
+
+    def test_item_17_sigusr1_begins_a_restart(self):
+        daemon = self.daemon(slow("0s")).start()
+        first = holder(daemon)
+        os.kill(first, signal.SIGUSR1)
+        until(lambda: holder(daemon) not in (0, first))
+        until(lambda: status(daemon)["phase"] == "ready")
+        self.assertIn("sigusr1-received", daemon.said())
+        self.assertEqual(self.ended(daemon, first), 0)
+
+    def test_item_20_and_61_nobody_is_refused_while_one_takes_over_from_the_other(self):
+        daemon = self.daemon(slow("0s")).start()
+        done, wrong, accepted = threading.Event(), [], []
+
+        def talk(who):
+            n = 0
+            while not done.is_set():
+                n += 1
+                id = "%d-%d" % (who, n)
+                try:
+                    answer = daemon.request("POST", "/v1/conversations/c%d/messages" % who,
+                                            {"id": id, "text": id})
+                except (OSError, http.client.HTTPException) as error:
+                    wrong.append((id, repr(error)))
+                    continue
+                (accepted if answer.status == 202 else wrong).append((id, answer.status))
+
+        people = [threading.Thread(target=talk, args=(who,)) for who in range(4)]
+        for person in people:
+            person.start()
+        for n in range(3):
+            before = len(accepted)
+            until(lambda: len(accepted) > before + 20)
+            self.restart(daemon)
+            until(lambda: not status(daemon)["calls_elsewhere"])
+            until(lambda: sum(alive(pid) for pid in self.pids) == 1)
+        done.set()
+        for person in people:
+            person.join()
+        self.assertEqual(wrong, [])
+        for who in range(4):
+            path = "/v1/conversations/c%d/history?limit=1" % who
+            until(lambda: daemon.request("GET", path).status == 200)
+        until(lambda: status(daemon)["pending"] == 0)
+        found = []
+        for who in range(4):
+            before = None
+            while True:
+                path = "/v1/conversations/c%d/history?limit=100" % who
+                page = daemon.request("GET", path + ("&before=%d" % before if before else ""))
+                lines = page.json()
+                lines = lines.get("lines") or lines.get("history") or lines.get("messages") or []
+                found += [line["text"] for line in lines if line["kind"] == "person"]
+                if not lines:
+                    break
+                before = min(line["id"] for line in lines)
+        self.assertEqual(sorted(found), sorted(id for id, _ in accepted))
+
+    def test_a_request_that_waits_for_its_turn_is_answered_through_the_successor(self):
+        daemon = self.daemon(slow("3s")).start()
+        answers = []
+
+        def ask(stream):
+            body = {"model": "echo", "messages": [{"role": "user", "content": "still here"}]}
+            answers.append(daemon.request("POST", "/v1/chat/completions", dict(body, **stream)))
+
+        asks = threading.Thread(target=ask, args=({},))
+        asks.start()
+        until(lambda: status(daemon)["running"])
+        self.restart(daemon)
+        asks.join()
+        self.assertEqual([answer.status for answer in answers], [200], answers[0].body)
+        said = answers[0].json()["choices"][0]["message"]["content"]
+        self.assertIn("still here", said)
+
+    def test_requests_on_kept_connections_are_served_through_the_successor(self):
+        daemon = self.daemon(slow("0s")).start()
+        done, wrong, accepted = threading.Event(), [], []
+
+        def talk():
+            connection, n = daemon.connection(), 0
+            while not done.is_set():
+                n += 1
+                body = json.dumps({"id": "k%d" % n, "text": "k%d" % n})
+                connection.request("POST", "/v1/conversations/main/messages", body,
+                                   {"Authorization": "Bearer " + daemon.token,
+                                    "Content-Type": "application/json"})
+                answer = connection.getresponse()
+                answer.read()
+                (accepted if answer.status == 202 else wrong).append((n, answer.status))
+                if answer.headers.get("Connection") == "close":
+                    connection.close()
+                    connection = daemon.connection()
+            connection.close()
+
+        person = threading.Thread(target=talk)
+        person.start()
+        until(lambda: len(accepted) > 20)
+        self.restart(daemon)
+        before = len(accepted)
+        until(lambda: len(accepted) > before + 20)
+        done.set()
+        person.join()
+        self.assertEqual(wrong, [])
+
+    def test_item_20_and_73_a_turn_runs_on_and_another_restart_waits_for_it(self):
+        daemon = self.daemon(slow("4s")).start()
+        self.assertEqual(daemon.post("take your time").status, 202)
+        until(lambda: status(daemon)["running"])
+        first = holder(daemon)
+        self.restart(daemon)
+        self.assertEqual(status(daemon)["calls_elsewhere"], 1)
+        self.assertTrue(alive(first))
+        refused = daemon.client("restart")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("has not ended yet", refused.stderr)
+        until(lambda: ("agent", "take your time") in daemon.history() or
+              any(kind == "agent" for kind, _ in daemon.history()))
+        self.assertEqual(len([1 for kind, _ in daemon.history() if kind == "agent"]), 1)
+        self.assertEqual(self.ended(daemon, first), 0)
+
+    def test_a_turn_of_the_earlier_process_can_be_stopped(self):
+        daemon = self.daemon(slow("1h")).start()
+        daemon.post("take your time")
+        until(lambda: status(daemon)["running"])
+        first = holder(daemon)
+        self.restart(daemon)
+        self.assertEqual(daemon.post("/stop").status, 202)
+        until(lambda: not status(daemon)["running"])
+        self.assertEqual(self.ended(daemon, first), 0)
+
+    def test_item_63_a_successor_that_does_not_start_costs_nothing(self):
+        daemon = self.daemon(slow("0s")).start()
+        first = holder(daemon)
+        daemon.write_config(slow("0s") + "nonsense = 1\n")
+        done = daemon.client("restart")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("nothing has changed", done.stderr)
+        self.assertIn("exited with 78", done.stderr)
+        self.assertEqual(daemon.post("hello").status, 202)
+        self.assertEqual(holder(daemon), first)
+        daemon.write_config(slow("0s"))
+        self.restart(daemon)
+
+    def test_item_63_a_successor_that_is_killed_is_replaced_and_the_turn_ends_once(self):
+        daemon = self.daemon(slow("4s")).start()
+        daemon.post("take your time")
+        until(lambda: status(daemon)["running"])
+        self.restart(daemon)
+        second = holder(daemon)
+        os.kill(second, signal.SIGKILL)
+        until(lambda: holder(daemon) not in (0, second))
+        self.pids.add(holder(daemon))
+        until(lambda: any(kind == "agent" for kind, _ in daemon.history()))
+        self.assertEqual(len([1 for kind, _ in daemon.history() if kind == "agent"]), 1)
+
+    def test_a_turn_whose_process_is_killed_is_interrupted(self):
+        daemon = self.daemon(slow("1h")).start()
+        daemon.post("take your time")
+        until(lambda: status(daemon)["running"])
+        first = holder(daemon)
+        self.restart(daemon)
+        daemon.process.kill()
+        daemon.wait()
+        until(lambda: "turn_interrupted" in daemon.said())
+        until(lambda: not status(daemon)["calls_elsewhere"])
+
+    def test_item_64_and_75_one_writes_at_a_time_and_the_generation_only_grows(self):
+        daemon = self.daemon(slow("0s")).start()
+        seen = [status(daemon)["generation"]]
+        for _ in range(3):
+            self.restart(daemon)
+            intruder = daemon.run("run", *daemon.paths())
+            self.assertEqual(intruder.returncode, 1)
+            self.assertIn("another daemon (process %d)" % holder(daemon), intruder.stderr)
+            seen.append(status(daemon)["generation"])
+            until(lambda: sum(alive(pid) for pid in self.pids) == 1)
+        self.assertEqual(seen, sorted(set(seen)))
+        with sqlite3.connect("file:%s/sluice.db?mode=ro" % daemon.data, uri=True) as store:
+            self.assertEqual(store.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+
+    def test_a_stop_of_the_successor_ends_both(self):
+        daemon = self.daemon("shutdown_timeout = \"6s\"\ndrain_timeout = \"1s\"\n" +
+                             slow("1h")).start()
+        daemon.post("take your time")
+        until(lambda: status(daemon)["running"])
+        first = holder(daemon)
+        self.restart(daemon)
+        second = holder(daemon)
+        os.kill(second, signal.SIGTERM)
+        until(lambda: not alive(second))
+        until(lambda: daemon.process.poll() is not None)
+
+
+if __name__ == "__main__":
+    unittest.main()
