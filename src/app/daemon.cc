@@ -293,7 +293,8 @@ Result<void> Daemon::listen() {
   if (!origins) return origins.error();
   front_->set_origins(std::move(*origins));
   const Result<void> relay = server_->listen_unix(relay_socket());
-  if (!relay) return in_words(relay.error(), relay_socket());
+  // Without it requests on connections of before a restart are told to come again.
+  if (!relay) parts_.log.warn("no_relay", {{"error", relay.error().to_string()}});
   const bool inherited = parts_.estate != nullptr && parts_.estate->control.is_open();
   const Result<void> control =
       inherited ? control_->adopt(parts_.estate->control.release(), parts_.control)
