@@ -31,7 +31,7 @@ class Writer {
   std::string out_;
 };
 
-/// Reads past the end give zeroes, and ok() false.
+/// Reads past the end give zeroes, and done() false.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -63,7 +63,12 @@ class Reader {
     if (value >= end) fail();
     return static_cast<E>(value >= end ? 0 : value);
   }
-  bool ok() const { return ok_; }
+  /// A number of this value at least.
+  std::int64_t from(std::int64_t least) {
+    const auto value = number<std::int64_t>();
+    if (value < least) fail();
+    return value;
+  }
   bool done() const { return ok_ && rest_.empty(); }
 
  private:
@@ -141,7 +146,7 @@ Result<AgentReply> read_outcome(Reader& r) {
   reply.text = r.text();
   reply.usage.input_tokens = r.number<std::uint64_t>();
   reply.usage.output_tokens = r.number<std::uint64_t>();
-  const auto parked = r.number<std::int64_t>();
+  const auto parked = r.from(-1);
   if (parked >= 0) reply.parked_for = milliseconds(parked);
   if (r.below<std::uint8_t>(2) == 1) reply.meta = read_meta(r);
   return reply;
