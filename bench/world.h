@@ -68,6 +68,7 @@ class BenchChannel : public Channel {
   BenchChannel(Loop& loop, People& people, bool pull, OnSend on_send);
   const ChannelInfo& info() const override { return info_; }
   const AccountOptions& account() const override { return options_; }
+  void set_account(const AccountOptions& account) override { options_ = account; }
   Task<Result<void>> start(ChannelHost& host) override;
   Task<void> stop() override;
   Task<SendOutcome> send(SendRequest request) override;
