@@ -315,7 +315,10 @@ void Gateway::leave_calls() {
     const TurnRow& row = lane.running->row;
     if (!lane.running->call) {
       if (row.state == TurnState::kRunning && !lane.running->ending)
-        core_.calls.adopt(row.id, row.attempt, milliseconds(0), {}, nullptr).not_made = true;
+        core_.calls
+            .adopt(row.id, row.attempt, milliseconds(0), {{}, {}, false, lane.running->suspect},
+                   nullptr)
+            .not_made = true;
       return;
     }
     AgentCall& call = *lane.running->call.get();

@@ -110,6 +110,10 @@ void Gateway::recover(Recovered recovered, bool handed_over) {
 
 void Gateway::reopen(Lane& lane, OpenTurn open) {
   const TurnState state = open.row.state;
+  std::int64_t& next = core_.head(lane).next_order;
+  for (const Waiting& w : open.taken) {
+    if (w.order != 0 && !w.late) next = std::max(next, w.order + 1);  // its place has passed
+  }
   if (state == TurnState::kAsking) {
     turns_.wait_for_decision(lane, std::move(open));
   } else if (state == TurnState::kParked) {
@@ -132,7 +136,7 @@ void Gateway::reopen(Lane& lane, OpenTurn open) {
       }
     }
     // It may wait for another attempt because a crash took the last one.
-    open.suspect = state == TurnState::kRetry && !handed_over_;
+    open.suspect = state == TurnState::kRetry;
     if (open.suspect) core_.suspects.push_back(lane.id);
     lane.reopened.push_back(std::move(open));
   }
@@ -173,6 +177,8 @@ void Gateway::resume_account(Account& account) {
       continue;
     }
     const bool not_made = call != nullptr && call->not_made && handed_over_;
+    turn.suspect = not_made && call->memory.suspect;
+    if (turn.suspect) core_.suspects.push_back(lane->id);
     if (call != nullptr) core_.calls.drop(turn.row.id, turn.row.attempt);
     core_.slots.release(*lane);
     if (not_made) {

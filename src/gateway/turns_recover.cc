@@ -59,11 +59,18 @@ Task<void> Turns::run_on(Lane* lane) {
   OpenTurn open;
   open.row = running.row;
   open.taken = std::move(running.taken);
+  // With a /stop on its way to the disk there will be no other attempt.
+  const bool stopping = running.stopping;
   if (running.suspect) lanes_.suspect_done(lane->id);
   lane->running.reset();
   core_.turns_changed.pulse();
   lane->busy = false;
-  recover(*lane, std::move(open));
+  if (stopping) {
+    open.row.state = TurnState::kStopped;
+    lane->reopened.push_front(std::move(open));
+  } else {
+    recover(*lane, std::move(open));
+  }
   lanes_.start_suspects();
   core_.pump(*lane);
 }
