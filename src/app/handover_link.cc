@@ -17,7 +17,7 @@ constexpr std::size_t kPiece = 256 * 1024;
 }  // namespace
 
 HandoverLink::HandoverLink(Shard& shard, services::Descriptor socket)
-    : poller_(shard), socket_(std::move(socket)), watch_(poller_), sent_(shard), tasks_(shard) {}
+    : poller_(shard), socket_(std::move(socket)), watch_(poller_), queued_(shard), tasks_(shard) {}
 
 HandoverLink::~HandoverLink() {
   tasks_.cancel();
@@ -117,7 +117,7 @@ void HandoverLink::send(Type type, std::string payload, std::vector<int> fds) {
     return;
   }
   out_.push_back(std::move(out));
-  sent_.pulse();
+  queued_.pulse();
 }
 
 void HandoverLink::send_some() {
@@ -157,19 +157,12 @@ Task<void> HandoverLink::write() {
     send_some();
     if (broken_) break;
     if (out_.empty()) {
-      sent_.pulse();
-      co_await sent_.wait();
+      co_await queued_.wait();
     } else {
       co_await watch_.wait(net::Watch::Side::kWrite, MonoTime::max());
     }
   }
   out_.clear();
-  sent_.set();
-}
-
-Task<void> HandoverLink::flush(MonoTime deadline) {
-  bool in_time = true;
-  while (in_time && !out_.empty() && !broken_) in_time = co_await sent_.wait_until(deadline);
 }
 
 }  // namespace sluice::app

@@ -57,8 +57,6 @@ class HandoverLink {
   Task<Result<Frame>> receive(MonoTime deadline);
   /// Queued, in order; never blocks. fds are borrowed until it is sent.
   void send(Type type, std::string payload, std::vector<int> fds = {});
-  /// Until what was queued is with the kernel, or the deadline.
-  Task<void> flush(MonoTime deadline);
 
  private:
   HandoverLink(Shard& shard, services::Descriptor socket);
@@ -80,7 +78,7 @@ class HandoverLink {
   std::deque<Outgoing> out_;
   std::size_t out_bytes_ = 0;
   bool broken_ = false;
-  Event sent_;
+  Event queued_;  // pulsed by send()
   TaskGroup tasks_;
 };
 

@@ -255,10 +255,7 @@ Task<Result<void>> Succession::give(Born* born) {
       co_return Result<void>();
     }
     if (frame->type == Type::kRefused) co_return gone("refuses: " + frame->payload);
-    if (frame->type != Type::kNews) continue;
-    const Result<CallNews> news = decode_call_news(frame->payload);
-    if (news && std::holds_alternative<CallDropped>(*news))
-      leftovers_.heard(std::get<CallDropped>(*news));
+    if (frame->type == Type::kNews) take_news(frame->payload);
   }
 }
 
@@ -322,15 +319,17 @@ Task<void> Succession::rebirth() {
   std::_Exit(kExitStartFailed);  // whoever supervises us starts from the disk
 }
 
+void Succession::take_news(std::string_view bytes) {
+  const Result<CallNews> news = decode_call_news(bytes);
+  if (news && std::holds_alternative<CallDropped>(*news))
+    leftovers_.heard(std::get<CallDropped>(*news));
+}
+
 Task<bool> Succession::hear() {
   const Result<HandoverLink::Frame> frame = co_await successor_->link->receive(MonoTime::max());
   if (!frame) co_return false;
   stopping_ = stopping_ || frame->type == Type::kStopping;
-  if (frame->type == Type::kNews) {
-    const Result<CallNews> news = decode_call_news(frame->payload);
-    if (news && std::holds_alternative<CallDropped>(*news))
-      leftovers_.heard(std::get<CallDropped>(*news));
-  }
+  if (frame->type == Type::kNews) take_news(frame->payload);
   co_return true;
 }
 

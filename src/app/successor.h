@@ -43,7 +43,6 @@ class Heir {
   Task<Result<void>> take_over(AgentCalls* calls);
   Estate& estate() { return estate_; }
   void accepting() { link_->send(HandoverLink::Type::kAccepting, {}); }
-  void refuse(const std::string& why) { link_->send(HandoverLink::Type::kRefused, why); }
   /// The earlier process is to end with us, not to replace us.
   void stopping() { link_->send(HandoverLink::Type::kStopping, {}); }
   /// Hears what the earlier process says of its calls, until it ends.
@@ -105,6 +104,7 @@ class Succession {
   Task<void> rebirth();
   /// Its exit, in words; ends it if it does not end by itself.
   Task<std::string> bury(Born* born);
+  void take_news(std::string_view bytes);
   /// The next word about calls; false at the end of the stream.
   Task<bool> hear();
 
