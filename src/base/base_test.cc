@@ -60,6 +60,10 @@ TEST(Utf8Test, TerminalEscapesAreTakenOut) {
   EXPECT_EQ(strip_terminal_controls("x\xc2\x9b"
                                     "31my\r\b"),
             "x31my");
+  EXPECT_EQ(strip_terminal_controls("a\x1b(Bb\x1b\x1b[1mc\x1b"), "abc");
+  // Text after what begins an escape and is none stays whole; what is taken out joins nothing.
+  EXPECT_EQ(strip_terminal_controls("\x1b\u00e9"), "\u00e9");
+  EXPECT_EQ(strip_terminal_controls("x\xc2\x01\x9by"), "xy");
 }
 
 TEST(Utf8Test, NormalisingKeepsWhatAPersonCanTellApart) {

@@ -90,16 +90,18 @@ std::string strip_terminal_controls(std::string_view text) {
         }
         if (i < text.size() && text[i] == 0x1B) ++i;
       } else {
-        ++i;
+        // Intermediate bytes, then a final one. Anything else is text: its first byte may begin a
+        // character of several.
+        std::size_t end = i + 1;
+        while (end < text.size() && text[end] >= 0x20 && text[end] <= 0x2F) ++end;
+        if (end < text.size() && text[end] >= 0x30 && text[end] <= 0x7E) ++end;
+        i = end - 1;
       }
       continue;
     }
-    if (c == 0xC2 && i + 1 < text.size()) {
-      const auto next = static_cast<std::uint8_t>(text[i + 1]);
-      if (next >= 0x80 && next <= 0x9F) {  // C1 controls, 8-bit CSI among them
-        ++i;
-        continue;
-      }
+    if (c >= 0x80 && c <= 0x9F && !out.empty() && out.back() == '\xC2') {
+      out.pop_back();  // C1 controls, 8-bit CSI among them
+      continue;
     }
     if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F) continue;
     out.push_back(text[i]);

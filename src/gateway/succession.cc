@@ -20,6 +20,10 @@ class Leftovers::Listener : public DeltaSink {
 
 std::vector<CallNews> Leftovers::attach(std::function<void(CallNews)> tell) {
   let_go();
+  for (AgentCall* call : calls_.all()) {
+    // Whoever finds no call for a running turn knows that it was interrupted.
+    if (call->lost) calls_.drop(call->turn, call->attempt);
+  }
   std::vector<CallNews> first;
   const MonoTime now = tasks_.loop().now();
   for (AgentCall* call : calls_.all()) {
@@ -54,11 +58,11 @@ void Leftovers::let_go() {
 
 Task<void> Leftovers::tell_end(Leftovers* self, TurnId turn, std::uint32_t attempt) {
   AgentCall* call = self->calls_.find(turn, attempt);
-  while (call != nullptr && !call->outcome) {
+  while (call != nullptr && !call->ended.is_set()) {
     co_await call->ended.wait();
     call = self->calls_.find(turn, attempt);
   }
-  if (call != nullptr) self->tell_(CallEnded{turn, attempt, *call->outcome});
+  if (call != nullptr && call->outcome) self->tell_(CallEnded{turn, attempt, *call->outcome});
 }
 
 void hear_from_earlier(AgentCalls& calls, CallNews news,

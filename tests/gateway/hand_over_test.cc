@@ -80,6 +80,19 @@ TEST_F(HandOverTest, CallsOfAnEarlierProcessThatDiesAreInterrupted) {
   EXPECT_THAT(bot().taken(), SizeIs(1));
 }
 
+TEST_F(HandOverTest, CallLostWithAnEarlierProcessIsNotHandedOverAgain) {
+  agent_does([](const TurnRequest&) { return Act::hang(); });
+  start();
+  const Accepted asked = say("c", "hello");
+  hand_over();
+  kill_earlier();
+  hand_over();  // before the turn has heard of it
+  EXPECT_TRUE(earlier_->calls.empty());
+  run_until_rest();
+  EXPECT_EQ(outcome(asked.id), MessageOutcome::kFailed);
+  EXPECT_THAT(bot().taken(), SizeIs(1));
+}
+
 TEST_F(HandOverTest, CallOutlivesASuccessorThatDies) {
   agent_does([](const TurnRequest&) {
     Act act = Act::slow(milliseconds(5'000));
