@@ -98,6 +98,8 @@ class Daemon : public lifecycle::ShutdownSteps {
   /// Once those are answered, and nobody follows any more: connections are closed.
   Task<void> close_what_is_left();
 
+  /// As they are now, after reloads.
+  const ProcessOptions& process_options() const { return config_->section<ProcessOptions>(""); }
   /// "http://127.0.0.1:8484"; empty if nothing listens.
   std::string base_url() const;
   /// A sign-in link that works once.

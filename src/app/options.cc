@@ -271,6 +271,15 @@ void declare(config::Section<ProcessOptions>& s) {
              "How long a stop goes on serving while it says that it is not ready, so that load "
              "balancers look elsewhere first; 5 s behind Kubernetes. Part of shutdown_timeout.")
       .between(milliseconds(0), minutes(10));
+  s.duration("upgrade_timeout", &ProcessOptions::upgrade_timeout,
+             "How long a successor may take at a restart to say that it is ready, and again to "
+             "serve once it was given everything. Then it is killed; before the hand-over nothing "
+             "has changed, after it this process's own program takes its place.")
+      .between(milliseconds(100), minutes(10));
+  s.duration("rollback_window", &ProcessOptions::rollback_window,
+             "How long a process stays at least once its successor serves: if that dies meanwhile, "
+             "this process's own program takes its place.")
+      .between(milliseconds(0), minutes(10));
   s.flag("watch", &ProcessOptions::watch,
          "Reload the configuration whenever its file changes, without being told.")
       .restart();

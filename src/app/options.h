@@ -39,6 +39,8 @@ struct ProcessOptions {
   std::chrono::milliseconds shutdown_timeout{30'000};
   std::chrono::milliseconds drain_timeout{30'000};
   std::chrono::milliseconds pre_stop_delay{0};
+  std::chrono::milliseconds upgrade_timeout{30'000};
+  std::chrono::milliseconds rollback_window{5'000};
   bool watch = false;
 };
 

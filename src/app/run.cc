@@ -189,6 +189,7 @@ void on_phase(Running& run, lifecycle::Phase phase) {
   run.log->debug("phase", {{"phase", to_string(phase)}});
   if (phase != lifecycle::Phase::kLameDuck) return;
   if (run.heir != nullptr) run.heir->stopping();
+  run.succession->call_off();
   run.announcer->stopping();
   run.tasks->spawn("ask_for_time",
                    run.announcer->ask_for_time(&run.coordinator->completed(),
@@ -269,6 +270,7 @@ int run_on_shard(Running& run) {
                         .calls = *run.calls,
                         .announcer = *run.announcer,
                         .daemon = [&run] { return run.daemon.get(); },
+                        .options = [&run] { return run.daemon->process_options(); },
                         .may_begin =
                             [&run] {
                               return run.coordinator->phase() == lifecycle::Phase::kReady &&

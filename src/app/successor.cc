@@ -204,19 +204,30 @@ Task<std::string> Succession::bury(Born* born) {
                               : fmt::format("died of signal {}", WTERMSIG(status));
 }
 
+void Succession::call_off() {
+  if (awaited_ > 0) ::kill(awaited_, SIGKILL);  // until_ready() sees it go
+}
+
 void Succession::stop() {
   stopping_ = true;
   if (successor_) ::kill(successor_->pid, SIGTERM);
 }
 
 Task<Result<void>> Succession::until_ready(Born* born) {
-  const MonoTime until = parts_.shard.now() + kStartMost;
+  const MonoTime until = parts_.shard.now() + parts_.options().upgrade_timeout;
   bool known = false;
   for (;;) {
     const Result<HandoverLink::Frame> frame = co_await born->link->receive(until);
     if (!frame) {
       const std::string how = co_await bury(born);
-      co_return gone(frame.error().kind() == ErrorKind::kTimeout ? "says nothing" : how);
+      switch (frame.error().kind()) {
+        case ErrorKind::kTimeout:
+          co_return gone("says nothing");
+        case ErrorKind::kUnavailable:
+          co_return gone(how);
+        default:
+          co_return gone("does not keep to the protocol: " + frame.error().context());
+      }
     }
     if (frame->type == Type::kRefused) co_return gone("refuses: " + frame->payload);
     if (frame->type == Type::kReady && known) co_return Result<void>();
@@ -245,7 +256,7 @@ Task<Result<void>> Succession::give(Born* born) {
     fds.push_back(fd.get());
   }
   link.send(Type::kCommit, std::move(names), std::move(fds));
-  const MonoTime until = parts_.shard.now() + kStartMost;
+  const MonoTime until = parts_.shard.now() + parts_.options().upgrade_timeout;
   for (;;) {
     const Result<HandoverLink::Frame> frame = co_await link.receive(until);
     if (!frame) co_return frame.error();
@@ -263,8 +274,12 @@ Task<void> Succession::hand_over() {
   parts_.log.info("restart_begins", {{"program", program_}});
   Result<Born> born = spawn(parts_.shard, program_);
   Result<void> ready = born ? Result<void>() : Result<void>(born.error());
-  if (born) ready = co_await until_ready(&*born);
-  if (ready && !parts_.may_begin()) ready = gone("came too late: a stop has begun");
+  if (born) {
+    awaited_ = born->pid;
+    ready = co_await until_ready(&*born);
+    awaited_ = -1;
+  }
+  if (!parts_.may_begin()) ready = gone("came too late: a stop has begun");
   if (!ready) {
     if (born && born->link != nullptr) co_await bury(&*born);
     failed_ = ready.error().context();
@@ -336,7 +351,7 @@ Task<bool> Succession::hear() {
 Task<int> Succession::linger() {
   co_await tasks_.join(MonoTime::max());
   tasks_.spawn("close", parts_.daemon()->close_what_is_left());
-  const MonoTime least = parts_.shard.now() + kWatchLeast;
+  const MonoTime least = parts_.shard.now() + parts_.options().rollback_window;
   while (!parts_.calls.empty() || parts_.shard.now() < least || tasks_.size() > 0) {
     // Calls end by the successor's word alone; then only answers may be left to bring back.
     const MonoTime look =

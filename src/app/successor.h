@@ -6,11 +6,11 @@
 // its own image if its successor dies.
 //
 //   1. spawn: the file that is installed where this process was started from (-> another version)
-//   2. kHello (protocol, version), kReady     within kStartMost, else it is killed
+//   2. kHello (protocol, version), kReady     within upgrade_timeout, else it is killed
 //   3. Daemon::leave(), then kNews*, kCommit  the successor opens the store, starts, listens
-//   4. kAccepting                             within kStartMost, else it is killed, and 1 again
-//   with
-//                                             this process's own image
+//   4. kAccepting                             within upgrade_timeout, else it is killed, and 1
+//                                             again with this process's own image
+//   5. the end                                once rollback_window is over and no call is left
 //
 // Shard-confined; owned by run().
 
@@ -64,9 +64,6 @@ class Heir {
 /// The earlier process's side.
 class Succession {
  public:
-  static constexpr Duration kStartMost = std::chrono::seconds(30);
-  /// The successor is watched for so long at least; what dies earlier is replaced.
-  static constexpr Duration kWatchLeast = std::chrono::seconds(5);
   static constexpr int kRebirthsMost = 5;  // then the calls are given up with us
 
   struct Parts {
@@ -75,12 +72,15 @@ class Succession {
     AgentCalls& calls;
     lifecycle::Announcer& announcer;
     std::function<Daemon*()> daemon;
-    std::function<bool()> may_begin;  // serving, and not stopping
+    std::function<ProcessOptions()> options;  // as they are now; asked while there is a daemon
+    std::function<bool()> may_begin;          // serving, and not stopping
   };
   explicit Succession(Parts parts);
 
   /// Begins. kConflict: one is on its way, or this process is not serving.
   Result<void> ask();
+  /// This process is about to stop: the successor that is on its way is killed.
+  void call_off();
   /// Why the last one came to nothing; empty if it did not.
   const std::string& failed() const { return failed_; }
   /// The store is being closed for the successor, or is closed: there is no way back.
@@ -112,6 +112,7 @@ class Succession {
   std::string program_;  // where this process was started from
   Leftovers leftovers_;
   std::optional<Estate> estate_;
+  pid_t awaited_ = -1;  // a successor that is not ready yet
   std::optional<Born> successor_;
   bool busy_ = false;
   bool leaving_ = false;

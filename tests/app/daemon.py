@@ -51,6 +51,7 @@ class Daemon:
     def __init__(self, folder, config=None):
         self.folder = folder
         self.data = os.path.join(folder, "data")
+        self.binary = BINARY
         self.config = None
         self.process = None
         self.base = None
@@ -89,7 +90,7 @@ class Daemon:
     def spawn(self, prepare=None):
         with open(self.errors, "a") as errors:
             self.process = subprocess.Popen(
-                [BINARY, "run", *self.paths()], env=self.environment(), text=True,
+                [self.binary, "run", *self.paths()], env=self.environment(), text=True,
                 stdout=subprocess.PIPE, stderr=errors, preexec_fn=prepare)
 
     def start(self, prepare=None):
