@@ -74,7 +74,7 @@ bool parse(int argc, char** argv, Arguments& out) {
 }
 
 int run(Arguments arguments) {
-  if (arguments.scale.directory.empty()) arguments.scale.directory = "bench-data";
+  if (arguments.scale.directory.empty()) arguments.scale.directory = "build/bench-data";
   std::vector<Section> sections;
   for (Section& section : arguments.suite == "core" ? core_suite() : agents_suite()) {
     if (arguments.only.empty() || section.name == arguments.only) sections.push_back(section);
