@@ -45,19 +45,23 @@ void KeyedHash::block(std::uint64_t m) {
 
 void KeyedHash::bytes(const void* data, std::size_t size) {
   const auto* p = static_cast<const std::uint8_t*>(data);
-  std::size_t used = length_ % 8;
+  const auto shift = static_cast<unsigned>(length_ % 8 * 8);  // where the tail ends
   length_ += size;
-  if (used != 0) {
-    while (size > 0 && used < 8) {
-      tail_ |= static_cast<std::uint64_t>(*p++) << (8 * used++);
-      --size;
-    }
-    if (used < 8) return;
-    block(tail_);
-    tail_ = 0;
+  const auto rest_of = [shift](std::uint64_t word) {
+    return shift == 0 ? 0 : word >> (64 - shift);
+  };
+  for (; size >= 8; p += 8, size -= 8) {
+    const std::uint64_t word = load(p);
+    block(tail_ | word << shift);
+    tail_ = rest_of(word);
   }
-  for (; size >= 8; p += 8, size -= 8) block(load(p));
-  for (std::size_t i = 0; i < size; ++i) tail_ |= static_cast<std::uint64_t>(p[i]) << (8 * i);
+  if (size == 0) return;
+  std::uint64_t word = 0;
+  std::memcpy(&word, p, size);
+  tail_ |= word << shift;
+  if (shift + 8 * size < 64) return;
+  block(tail_);
+  tail_ = rest_of(word);
 }
 
 KeyedHash& KeyedHash::add(std::string_view field) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <fmt/core.h>
-
 #include "base/mutant.h"
 #include "gateway/settle.h"
 #include "runtime/guarded.h"
@@ -35,7 +33,12 @@ std::string idempotency_key(const HashKey& key, const PartRow& part) {
                           .add(part.turn ? part.turn.value : -part.event.value)
                           .add(static_cast<std::int64_t>(part.n))
                           .finish();
-  return fmt::format("{:016x}{:016x}", hash.high, hash.low);
+  std::string hex(32, '0');
+  std::size_t at = 0;
+  for (const std::uint64_t half : {hash.high, hash.low}) {
+    for (int shift = 60; shift >= 0; shift -= 4) hex[at++] = "0123456789abcdef"[half >> shift & 15];
+  }
+  return hex;
 }
 
 PartRow Outbox::make(const Lane& lane, TurnId turn, MessageId event, std::uint32_t n, PartKind kind,
@@ -265,7 +268,7 @@ SendRequest Outbox::request(const Lane& lane, const PartRow& part) const {
   request.reply_to = part.reply_to;
   request.meta = part.meta;
   request.idempotency_key = idempotency_key(core_.hash_key, part);
-  request.request_id = fmt::format("{}", (part.turn ? part.turn.value : part.event.value));
+  request.request_id = std::to_string(part.turn ? part.turn.value : part.event.value);
   request.plain = part.plain;
   request.possible_duplicate = part.duplicate;
   return request;

@@ -40,14 +40,13 @@ std::string Turns::session_of(const Lane& lane, const Messages& messages) const 
   if (!given.empty()) return given;
   const HistoryId begun = lane.running->new_session;
   const HistoryId start = begun ? begun : core_.conversations.at(lane.slot).session_start;
-  return fmt::format("{}-{}", lane.id.value, start.value);
+  return std::to_string(lane.id.value) + '-' + std::to_string(start.value);
 }
 
 void Turns::name_turn(Lane& lane, const Messages& messages) {
   RunningTurn& running = *lane.running;
   running.request_id = parse_extra(messages.front()->extra).request_id;
-  if (running.request_id.empty())
-    running.request_id = fmt::format("{}", messages.front()->id.value);
+  if (running.request_id.empty()) running.request_id = std::to_string(messages.front()->id.value);
   running.guard.set_request_id(running.request_id);
   running.session = session_of(lane, messages);
 }
