@@ -4,6 +4,7 @@
 
 #include "base/mutant.h"
 #include "store/engine.h"
+#include "store/key_load.h"
 #include "store/recovery.h"
 #include "store/rewrite_log.h"
 
@@ -35,10 +36,16 @@ Result<std::unique_ptr<SqliteEngine>> SqliteEngine::open(StoreOptions options) {
   auto migrated = migrate(engine->db_, engine->path_, engine->options_.vfs, migrations());
   if (!migrated) return migrated.error();
   engine->migration_ = std::move(*migrated);
-  for (const auto step : {&SqliteEngine::check_hash_key, &SqliteEngine::load,
-                          &SqliteEngine::begin_generation, &SqliteEngine::prepare}) {
+  if (auto r = engine->check_hash_key(); !r) return r.error();
+  // It goes on beside what follows.
+  auto keys = KeyLoad::begin(
+      engine->db_, engine->options_.vfs == nullptr ? engine->path_ : std::string(), engine->keys_);
+  if (!keys) return keys.error();
+  for (const auto step : {&SqliteEngine::load, &SqliteEngine::begin_generation}) {
     if (auto r = (*engine.*step)(); !r) return r.error();
   }
+  if (auto r = (*keys)->finish(); !r) return r.error().within("loading keys");
+  if (auto r = engine->prepare(); !r) return r.error();
   return engine;
 }
 

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/mutant.h"
-#include "store/schema.h"
 
 namespace sluice {
 namespace {
@@ -15,7 +14,6 @@ constexpr std::int64_t kDayMs = 24 * 60 * 60 * 1000;
 // Rows of one transaction of quiet work: a few milliseconds, most of it the random pages of a day's
 // table.
 constexpr std::int64_t kSliceRows = 500;
-constexpr std::size_t kLoadAtOnce = 8192;
 
 }  // namespace
 
@@ -45,29 +43,11 @@ Result<std::unique_ptr<KeyLog>> KeyLog::open(sqlite::Database& db, std::shared_p
     if (!statement) return statement.error();
     *wanted.statement = std::move(*statement);
   }
-  if (auto r = log->load(); !r) return r.error().within("loading keys");
+  if (auto r = log->load_days(); !r) return r.error().within("loading keys");
   return log;
 }
 
-Result<void> KeyLog::load() {
-  // The number at the last clean stop: a hint that spares growing the set step by step.
-  const auto expected = meta_integer(db_, "key_count");
-  if (!expected) return expected.error();
-  if (expected->value_or(0) > 0) set_->reserve(static_cast<std::size_t>(**expected));
-  Result<sqlite::Statement> all = db_.prepare("SELECT id, key FROM key_log");
-  if (!all) return all.error();
-  std::vector<KeySet::Entry> entries;
-  entries.reserve(kLoadAtOnce);
-  for (;;) {
-    const Result<bool> row = all->step();
-    if (!row) return row.error();
-    if (*row) entries.push_back({all->key(1).low, all->integer(0)});
-    if (entries.size() == kLoadAtOnce || !*row) {
-      set_->insert(entries);
-      entries.clear();
-    }
-    if (!*row) break;
-  }
+Result<void> KeyLog::load_days() {
   Result<sqlite::Statement> days = db_.prepare("SELECT day FROM key_days ORDER BY day");
   if (!days) return days.error();
   for (;;) {

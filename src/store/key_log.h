@@ -33,7 +33,7 @@ class KeyLog {
   struct Limits {
     std::size_t in_memory = 0;  // keys; beyond it the oldest move to the tables of days
   };
-  /// Reads all keys into the set: about 0.2 µs each.
+  /// set: holds all keys of the log already (key_load.h).
   static Result<std::unique_ptr<KeyLog>> open(sqlite::Database& db, std::shared_ptr<KeySet> set,
                                               Limits limits);
 
@@ -72,7 +72,7 @@ class KeyLog {
   };
   KeyLog(sqlite::Database& db, std::shared_ptr<KeySet> set, Limits limits)
       : db_(db), set_(std::move(set)), limits_(limits) {}
-  Result<void> load();
+  Result<void> load_days();
   Result<Day*> open_day(std::int64_t day);
   Result<void> load_day(std::int64_t day);
   Result<std::vector<LoggedKey>> read_slice(std::int64_t after);
