@@ -33,6 +33,7 @@ json::object service_json(const services::ServiceInfo& service, bool whole) {
   }
   json::object object{{"name", service.name},
                       {"kind", service.kind},
+                      {"from", service.registered ? "registered" : "configuration"},
                       {"protocol", to_string(service.protocol)},
                       {"status", to_string(service.status)},
                       {"critical", service.critical},
@@ -43,6 +44,7 @@ json::object service_json(const services::ServiceInfo& service, bool whole) {
                       {"calls", service.calls},
                       {"strays", service.strays},
                       {"last_error", service.last_error},
+                      {"capabilities", json::value_from(service.capabilities)},
                       {"tools", std::move(tools)}};
   object["process"] = service.process_id == 0 ? json::value() : json::value(service.process_id);
   object["silent_ms"] =
@@ -54,14 +56,14 @@ json::object service_json(const services::ServiceInfo& service, bool whole) {
           : json::value();
   object["server"] = {{"name", service.greeting.name},
                       {"version", service.greeting.version},
-                      {"protocol_version", service.greeting.protocol_version},
-                      {"capabilities", json::value_from(service.greeting.capabilities)}};
+                      {"protocol_version", service.greeting.protocol_version}};
   return object;
 }
 
 void Operations::add_services() {
-  add("services.list", "GET services", {}, "Extension services, and how they are.",
-      &Operations::services_list);
+  add("services.list", "GET services",
+      {Param::text("capability", "only those that have it; nothing: all")},
+      "Extension services, and how they are.", &Operations::services_list);
   add("services.show", "GET services/{name}", {service_name()},
       "One service, with its tools and their arguments.", &Operations::services_show);
   add("services.start", "POST services/{name}/start", {service_name()},
@@ -83,10 +85,10 @@ void Operations::add_services() {
       &Operations::services_logs);
 }
 
-Operations::Answered Operations::services_list(Arguments) {
+Operations::Answered Operations::services_list(Arguments arguments) {
   json::array list;
   if (parts_.services != nullptr) {
-    for (const services::ServiceInfo& one : parts_.services->list()) {
+    for (const services::ServiceInfo& one : parts_.services->list(arguments.text("capability"))) {
       list.push_back(service_json(one, false));
     }
   }

@@ -47,7 +47,10 @@ Daemon::Daemon(Parts parts)
       codes_(parts_.shard),
       client_(parts_.shard, net::HttpClientOptions{}),
       hooks_(router_),
-      services_({parts_.shard, parts_.log, parts_.metrics}),
+      services_({parts_.shard, parts_.log, parts_.metrics,
+                 [this](std::string mark, std::string value) {
+                   return keep_mark(std::move(mark), std::move(value));
+                 }}),
       reload_asked_(parts_.shard),
       tasks_(parts_.shard) {}
 
@@ -106,6 +109,9 @@ Result<void> Daemon::open_library(const HashKey& key) {
 
 void Daemon::make_gateway(Recovered recovered, const HashKey& key) {
   Logger& log = parts_.log;
+  for (const auto& [mark, value] : recovered.marks) {
+    if (mark.starts_with(services::Registry::kMark)) registrations_.emplace_back(mark, value);
+  }
   grants_.emplace(parts_.shard, *store_);
   for (const std::string& mark : grants_->load(recovered.marks)) {
     log.warn("credential_unreadable", {{"mark", mark}});
@@ -295,6 +301,10 @@ Result<void> Daemon::listen() {
   const Result<void> relay = server_->listen_unix(relay_socket());
   // Without it requests on connections of before a restart are told to come again.
   if (!relay) parts_.log.warn("no_relay", {{"error", relay.error().to_string()}});
+  ServiceHost::Sockets none;
+  const Result<void> services =
+      services_.listen(*config_, parts_.estate != nullptr ? &parts_.estate->listeners : &none);
+  if (!services) return services.error().within("[service_registry]");
   const bool inherited = parts_.estate != nullptr && parts_.estate->control.is_open();
   const Result<void> control =
       inherited ? control_->adopt(parts_.estate->control.release(), parts_.control)
@@ -306,7 +316,7 @@ Result<void> Daemon::listen() {
 Task<Result<void>> Daemon::start() {
   const Result<void> token = co_await make_owner_token();
   if (!token) co_return token.error();
-  const Result<void> services = services_.start(*config_);
+  const Result<void> services = services_.start(*config_, std::exchange(registrations_, {}));
   if (!services) co_return services.error();
   const Result<void> registered = co_await register_channels();
   if (!registered) co_return registered.error();
@@ -372,6 +382,14 @@ Task<Result<void>> Daemon::make_owner_token() {
                                                 {auth::Scope::kChat, auth::Scope::kMetrics});
   if (!made) co_return made.error();
   co_return config::write_file_atomically(path, made->text + "\n");
+}
+
+Task<Result<void>> Daemon::keep_mark(std::string mark, std::string value) {
+  Transaction transaction;
+  transaction.changes.marks.emplace_back(std::move(mark), std::move(value));
+  const Result<Receipt> receipt = co_await store_->commit(std::move(transaction));
+  if (!receipt) co_return receipt.error();
+  co_return Result<void>();
 }
 
 Task<void> Daemon::housekeeping() {

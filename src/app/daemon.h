@@ -62,10 +62,9 @@ class Daemon : public lifecycle::ShutdownSteps {
     std::string control;       // the control socket
     AgentCalls& calls;         // of the process; they outlive the daemon at a hand-over
     Estate* estate = nullptr;  // what the process before this one has handed over; null: nothing
-    /// Asks for a successor (Succession::ask, and ask_in_turn to queue).
-    std::function<Task<Result<void>>(bool queue)> restart;
+    /// Asks for a successor; kConflict if one is on its way, or the one before still runs.
+    std::function<Result<void>()> restart;
     std::function<std::string()> restart_failed;  // why the last one came to nothing; or empty
-    std::function<bool()> predecessor;            // the process before this one still lives
     /// A write or fsync failed (C28): ends the process and does not return.
     std::function<void(const Error&)> on_storage_failed;
   };
@@ -149,6 +148,7 @@ class Daemon : public lifecycle::ShutdownSteps {
   Task<void> reload_over(MonoTime until);
   Task<Result<void>> make_owner_token();
   Task<Result<void>> register_channels();
+  Task<Result<void>> keep_mark(std::string mark, std::string value);
   Task<void> housekeeping();
   Task<void> keep_token_uses();
   Task<void> sweep_media();
@@ -199,6 +199,7 @@ class Daemon : public lifecycle::ShutdownSteps {
   net::Router router_;
   Mounts mounts_;
   hook::HookMount hooks_;
+  services::Registry::Marks registrations_;  // as recovered, until services are started
   ServiceHost services_;
   std::optional<CallbackMount> callbacks_;
   std::unique_ptr<Gateway> gateway_;

@@ -59,6 +59,7 @@ Task<Result<Estate>> Daemon::leave() {
     }
   }
   estate.control = services::Descriptor(control_->release());
+  services_.leave(&estate.listeners);
   const MonoTime until = shard.now() + kQuiet;
   TaskGroup goodbyes(shard);
   goodbyes.spawn("goodbyes", lifecycle::part_with_followers(&parts_.in_flight, true, Duration(0)));

@@ -9,12 +9,35 @@ namespace sluice::app {
 
 using services::ServiceEvent;
 
+namespace {
+
+std::unique_ptr<services::Connector> peer_connector(net::Poller& poller, std::string_view kind,
+                                                    std::string address, std::uint16_t port,
+                                                    std::string path, services::Framing framing) {
+  if (kind == "tcp") {
+    return std::make_unique<services::TcpConnector>(poller, std::move(address), port, framing);
+  }
+  return std::make_unique<services::UnixConnector>(poller, std::move(path), framing);
+}
+
+}  // namespace
+
 ServiceHost::ServiceHost(Parts parts)
-    : parts_(parts),
-      poller_(parts.shard),
-      reaper_(poller_, parts.log),
-      manager_({parts.shard, parts.log, parts.metrics, std::string(kVersion)}),
-      tasks_(parts.shard) {
+    : parts_(std::move(parts)),
+      poller_(parts_.shard),
+      reaper_(poller_, parts_.log),
+      manager_({parts_.shard, parts_.log, parts_.metrics, std::string(kVersion)}),
+      registry_({parts_.shard, parts_.log, parts_.metrics, manager_,
+                 [this](const services::Registration& one, services::Framing framing) {
+                   return peer_connector(poller_, one.kind, one.address, one.port, one.path,
+                                         framing);
+                 },
+                 parts_.keep}),
+      registry_port_(poller_, parts_.log,
+                     [this](std::string method, boost::json::value params) {
+                       return registry_.serve(std::move(method), std::move(params));
+                     }),
+      tasks_(parts_.shard) {
   tasks_.spawn("service_events", tell_events());
 }
 
@@ -22,7 +45,7 @@ services::ServicePlan ServiceHost::plan_of(const config::Instance& instance,
                                            const services::ServiceSettings& settings) {
   const auto& options = instance.get<services::ServiceOptions>();
   const services::Framing framing = services::framing_of(options, instance.kind);
-  services::ServicePlan plan{instance.name, settings, nullptr};
+  services::ServicePlan plan{instance.name, settings, nullptr, false, {}};
   // People's lines on standard output are a common fault of servers that speak in lines.
   plan.settings.passes_over_noise =
       instance.kind == "process" && framing == services::Framing::kNewline;
@@ -34,11 +57,10 @@ services::ServicePlan ServiceHost::plan_of(const config::Instance& instance,
         std::make_unique<services::ProcessConnector>(poller_, reaper_, std::move(process), framing);
   } else if (instance.kind == "tcp") {
     const auto& tcp = instance.get<services::TcpOptions>();
-    plan.connector =
-        std::make_unique<services::TcpConnector>(poller_, tcp.address, tcp.port, framing);
+    plan.connector = peer_connector(poller_, "tcp", tcp.address, tcp.port, {}, framing);
   } else {
     const auto& socket = instance.get<services::UnixOptions>();
-    plan.connector = std::make_unique<services::UnixConnector>(poller_, socket.path, framing);
+    plan.connector = peer_connector(poller_, "unix", {}, 0, socket.path, framing);
   }
   return plan;
 }
@@ -65,13 +87,41 @@ Result<void> ServiceHost::start_one(const config::Instance& instance,
   return added ? manager_.start(instance.name) : added;
 }
 
-Result<void> ServiceHost::start(const config::Config& config) {
+Result<void> ServiceHost::start(const config::Config& config,
+                                const services::Registry::Marks& marks) {
   for (const ServiceChoice& choice : service_plans(config)) {
     const Result<void> started = start_one(*choice.instance, choice.settings);
     if (!started) return started.error().within("services." + choice.instance->name);
   }
   wanted_ = wanted_by(config);
+  registry_.configure(config.section<services::RegistryOptions>("service_registry").token,
+                      config.section<services::ServiceDefaults>("service_defaults"));
+  for (const std::string& mark : registry_.load(marks)) {
+    // Written by another version, or the configuration has taken the name.
+    parts_.log.warn("service_registration_unusable", {{"mark", mark}});
+  }
   return {};
+}
+
+std::string ServiceHost::place_of(std::uint16_t port) {
+  return "service_registry " + std::to_string(port);
+}
+
+Result<void> ServiceHost::listen(const config::Config& config, Sockets* inherited) {
+  const auto& options = config.section<services::RegistryOptions>("service_registry");
+  const std::uint16_t wanted = options.token.empty() ? 0 : options.port;
+  if (registry_port_.port() == wanted) return {};
+  registry_port_.release();
+  if (wanted == 0) return {};
+  const auto found = inherited->find(place_of(wanted));
+  return found != inherited->end() && found->second.is_open()
+             ? registry_port_.adopt(std::move(found->second))
+             : registry_port_.listen(wanted);
+}
+
+void ServiceHost::leave(Sockets* out) {
+  const std::uint16_t port = registry_port_.port();
+  if (port != 0) out->emplace(place_of(port), registry_port_.release());
 }
 
 Task<void> ServiceHost::stop_one(std::string name) {
@@ -93,13 +143,20 @@ Task<void> ServiceHost::reload(std::shared_ptr<const config::Config> config,
     const std::string& name = choice.instance->name;
     const auto before = wanted_.find(name);
     if (before != wanted_.end() && before->second == next.at(name)) continue;
+    co_await registry_.yield_name(name);
     const Result<void> started = start_one(*choice.instance, choice.settings);
     if (!started) failed->push_back(started.error().within("[services." + name + "]").context());
   }
   wanted_ = std::move(next);
+  registry_.configure(config->section<services::RegistryOptions>("service_registry").token,
+                      config->section<services::ServiceDefaults>("service_defaults"));
+  Sockets none;
+  const Result<void> listening = listen(*config, &none);
+  if (!listening) failed->push_back(listening.error().within("[service_registry]").context());
 }
 
 Task<Result<void>> ServiceHost::stop(Duration within) {
+  registry_port_.release();
   co_await manager_.stop_all(parts_.shard.now() + within);
   co_return Result<void>();
 }

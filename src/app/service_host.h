@@ -1,10 +1,12 @@
 #pragma once
-// ServiceHost: the extension services of the configuration, and what they need of the system. It
-// tells their events in the log.
+// ServiceHost: the extension services of the configuration and those that register themselves, and
+// what they need of the system. It tells their events in the log.
 //
-// Shard-confined; the daemon's. Lifetime: start() once, reload() as often as it may be, one at a
-// time, stop() within a stop; destroying it kills what is left.
+// Shard-confined; the daemon's. Lifetime: start() and listen() once, reload() as often as it may
+// be, one at a time, leave() for a successor or stop() within a stop; destroying it kills what is
+// left.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +17,8 @@
 #include "net/poller.h"
 #include "runtime/task_group.h"
 #include "services/reaper.h"
+#include "services/registry.h"
+#include "services/rpc_server.h"
 #include "services/service_manager.h"
 
 namespace sluice::app {
@@ -25,18 +29,28 @@ class ServiceHost {
     Shard& shard;
     Logger& log;
     Metrics& metrics;
+    /// Registry::Parts::keep
+    std::function<Task<Result<void>>(std::string mark, std::string value)> keep;
   };
+  /// Sockets that are listened on, by what they are for.
+  using Sockets = std::map<std::string, services::Descriptor>;
+
   explicit ServiceHost(Parts parts);
   ServiceHost(const ServiceHost&) = delete;
   ServiceHost& operator=(const ServiceHost&) = delete;
 
-  /// Starts the enabled services of the configuration. None is waited for: one that is not there is
-  /// tried again, and holds up nobody.
-  Result<void> start(const config::Config& config);
+  /// Starts the enabled services of the configuration, and those that the marks of the store say
+  /// have registered. None is waited for: one that is not there is tried again, and holds up
+  /// nobody.
+  Result<void> start(const config::Config& config, const services::Registry::Marks& marks);
+  /// Opens the ports for services, or takes them over from among `inherited`. kConflict.
+  Result<void> listen(const config::Config& config, Sockets* inherited);
+  /// Takes no more requests on the ports, and adds them to `out` for a successor.
+  void leave(Sockets* out);
   /// Stops those that are not in the configuration any more, or changed, and starts the new and the
   /// changed ones. The others are not touched. What could not be started is added to failed.
   Task<void> reload(std::shared_ptr<const config::Config> config, std::vector<std::string>* failed);
-  /// Stops all, the last first.
+  /// Stops all, the last first; nothing registers any more.
   Task<Result<void>> stop(Duration within);
 
   services::ServiceManager& manager() { return manager_; }
@@ -56,11 +70,14 @@ class ServiceHost {
   services::ServicePlan plan_of(const config::Instance& instance,
                                 const services::ServiceSettings& settings);
   Task<void> tell_events();
+  static std::string place_of(std::uint16_t port);
 
   Parts parts_;
   net::Poller poller_;
   services::Reaper reaper_;
   services::ServiceManager manager_;
+  services::Registry registry_;
+  services::RpcServer registry_port_;
   std::map<std::string, Wanted> wanted_;
   TaskGroup tasks_;
 };

@@ -164,6 +164,9 @@ config::Schema make_schema() {
   schema.section<CoreOptions>("core", "Turns, conversations, delivery, and their bounds.");
   schema.section<services::ServiceDefaults>(
       "service_defaults", "What holds for every extension service that says nothing else.");
+  schema.section<services::RegistryOptions>(
+      "service_registry",
+      "Where extension services register themselves at run time (docs/services.md).");
   config::Kinds channels;
   channels.common<InstanceOptions>().common<AccountOptions>();
   for (const ChannelKind& kind : channel_kinds()) kind.declare(channels);

@@ -73,12 +73,11 @@ TEST_F(CtlTest, AToolsTextsAreShownAndItsRefusalFails) {
 }
 
 TEST_F(CtlTest, ServicesAreATable) {
-  daemon_->answer(
-      "GET /v1/admin/services", 200,
-      R"({"services":[{"name":"files","kind":"process","status":"running","in_status_ms":1500,
-                      "process":42,"tools":["a","b"],"calls":0,"losses":1,"last_error":""}]})");
+  daemon_->answer("GET /v1/admin/services", 200,
+                  R"({"services":[{"name":"files","kind":"process","from":"configuration",
+                      "status":"running","in_status_ms":1500,"process":42,"tools":["a","b"],"calls":0,"losses":1,"last_error":""}]})");
   EXPECT_EQ(run("services list"), kDone);
-  EXPECT_THAT(out(), HasSubstr("files    process  running  1.5s   42       2"));
+  EXPECT_THAT(out(), HasSubstr("files    process  configuration  running  1.5s   42       2"));
 }
 
 TEST_F(CtlTest, JsonIsTheDaemonsAnswerInOneLine) {

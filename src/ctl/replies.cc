@@ -1,10 +1,24 @@
 #include "ctl/replies.h"
 
 #include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "net/http_types.h"
 
 namespace sluice::ctl {
 
 std::string target(std::string_view path) { return std::string("/v1/admin/").append(path); }
+
+std::string query(const Values& values, std::initializer_list<std::string_view> names) {
+  std::string out;
+  for (std::string_view name : names) {
+    if (!values.has(name)) continue;
+    const std::string_view key = name == "person" ? "sender" : name;
+    out +=
+        fmt::format("{}{}={}", out.empty() ? "?" : "&", key, net::percent_encode(values.get(name)));
+  }
+  return out;
+}
 
 int usage(Session& session, std::string_view text) {
   session.console.err << "sluice: " << text << "\n";

@@ -1,6 +1,7 @@
 #pragma once
 // What the operators' commands share: where to ask, and how an answer is shown.
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,8 @@ using Page = std::string (*)(const boost::json::value&);
 
 /// The path of an operation.
 std::string target(std::string_view path);
+/// "?account=a&limit=3" of those options that were given. "person" is the API's "sender".
+std::string query(const Values& values, std::initializer_list<std::string_view> names);
 /// Says that the command line was wrong; returns the exit code, as the others do.
 int usage(Session& session, std::string_view text);
 /// Says what went wrong.

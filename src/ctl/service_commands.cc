@@ -19,17 +19,17 @@ std::string services_page(const json::value& services) {
   std::vector<std::vector<std::string>> rows;
   for (const json::value& one : list_of(services, "services")) {
     const json::value& process = field_of(one, "process");
-    rows.push_back({text_of(one, "name"), text_of(one, "kind"), text_of(one, "status"),
-                    took_text(number_of(one, "in_status_ms")),
+    rows.push_back({text_of(one, "name"), text_of(one, "kind"), text_of(one, "from"),
+                    text_of(one, "status"), took_text(number_of(one, "in_status_ms")),
                     process.is_null() ? "-" : fmt::format("{}", number_of(one, "process")),
                     fmt::format("{}", list_of(one, "tools").size()),
                     fmt::format("{}", number_of(one, "calls")),
                     fmt::format("{}", number_of(one, "losses")), text_of(one, "last_error")});
   }
   if (rows.empty()) return "no services; [services.NAME] in the configuration makes one\n";
-  return table(
-      {"SERVICE", "KIND", "STATUS", "SINCE", "PROCESS", "TOOLS", "CALLS", "LOSSES", "LAST ERROR"},
-      rows);
+  return table({"SERVICE", "KIND", "FROM", "STATUS", "SINCE", "PROCESS", "TOOLS", "CALLS", "LOSSES",
+                "LAST ERROR"},
+               rows);
 }
 
 std::string service_page(const json::value& service) {
@@ -79,8 +79,9 @@ std::string target_of(const Values& values, std::string_view what) {
 
 namespace command {
 
-Task<int> services_list(Session* session, Values) {
-  const Reply reply = co_await session->client.get(target("services"));
+Task<int> services_list(Session* session, Values values) {
+  const Reply reply =
+      co_await session->client.get(target("services" + query(values, {"capability"})));
   co_return show(*session, reply, &services_page);
 }
 

@@ -68,8 +68,8 @@ class SocketStream : public ByteStream {
 /// Frames of a stream.
 class FrameStream {
  public:
-  FrameStream(std::unique_ptr<ByteStream> stream, Framing framing)
-      : stream_(std::move(stream)), deframer_(framing), framing_(framing) {}
+  FrameStream(std::unique_ptr<ByteStream> stream, Framing framing, std::size_t most = kFrameMost)
+      : stream_(std::move(stream)), deframer_(framing, most), framing_(framing) {}
   /// Nothing: the stream has ended, perhaps within a frame.
   Task<Result<std::optional<std::string>>> receive();
   Task<Result<void>> send(std::string message, MonoTime deadline);

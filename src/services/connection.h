@@ -72,6 +72,8 @@ class Connection {
   std::int64_t process_id() const { return link_ ? link_->process_id() : 0; }
   /// Calls that wait for their answers.
   std::size_t calls() const { return waiting_.size(); }
+  /// Requests of the other end that are not answered yet.
+  std::size_t requests() const { return incoming_; }
   /// Set whenever a call ends.
   Event& call_ended() { return call_ended_; }
   /// Answers to what nobody waits for, and frames that were passed over.

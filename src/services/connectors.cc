@@ -19,13 +19,15 @@ Error ended(std::string how) {
 
 class SocketLink : public Link {
  public:
-  SocketLink(Loop& loop, std::unique_ptr<net::Transport> transport, Framing framing)
-      : loop_(loop), frames_(std::make_unique<SocketStream>(std::move(transport)), framing) {}
+  SocketLink(Loop& loop, std::unique_ptr<net::Transport> transport, Framing framing,
+             std::size_t frame_most)
+      : loop_(loop),
+        frames_(std::make_unique<SocketStream>(std::move(transport)), framing, frame_most) {}
 
   Task<Result<std::string>> receive() override {
     Result<MaybeFrame> frame = co_await frames_.receive();
     if (!frame) co_return frame.error();
-    if (!*frame) co_return ended("the service closed the connection");
+    if (!*frame) co_return ended("the other end closed the connection");
     co_return std::move(**frame);
   }
   Task<Result<void>> send(std::string message, MonoTime deadline) override {
@@ -119,6 +121,11 @@ class ProcessLink : public Link {
 
 }  // namespace
 
+std::unique_ptr<Link> make_socket_link(Loop& loop, std::unique_ptr<net::Transport> transport,
+                                       Framing framing, std::size_t frame_most) {
+  return std::make_unique<SocketLink>(loop, std::move(transport), framing, frame_most);
+}
+
 Task<MadeLink> ProcessConnector::connect(MonoTime, LogRing* log) {
   reaper_.prepare();
   auto spawned = spawn_process(plan_);
@@ -141,8 +148,7 @@ Task<MadeLink> TcpConnector::connect(MonoTime deadline, LogRing*) {
     auto transport = std::make_unique<net::Transport>(poller_);
     const Result<void> connected = co_await transport->connect(endpoint, deadline);
     if (connected) {
-      co_return std::unique_ptr<Link>(
-          std::make_unique<SocketLink>(poller_.shard(), std::move(transport), framing_));
+      co_return make_socket_link(poller_.shard(), std::move(transport), framing_);
     }
     last = connected.error();
   }
@@ -153,8 +159,7 @@ Task<MadeLink> UnixConnector::connect(MonoTime deadline, LogRing*) {
   auto transport = std::make_unique<net::Transport>(poller_);
   const Result<void> connected = co_await transport->connect_unix(path_, deadline);
   if (!connected) co_return connected.error();
-  co_return std::unique_ptr<Link>(
-      std::make_unique<SocketLink>(poller_.shard(), std::move(transport), framing_));
+  co_return make_socket_link(poller_.shard(), std::move(transport), framing_);
 }
 
 }  // namespace sluice::services

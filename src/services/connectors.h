@@ -5,15 +5,21 @@
 // Shard-confined. The Poller and the Reaper outlive the connectors and their links.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "net/poller.h"
+#include "net/transport.h"
 #include "services/framing.h"
 #include "services/link.h"
 #include "services/reaper.h"
 #include "services/spawn.h"
 
 namespace sluice::services {
+
+/// A connected socket as a link. frame_most: bytes of what is received at once.
+std::unique_ptr<Link> make_socket_link(Loop& loop, std::unique_ptr<net::Transport> transport,
+                                       Framing framing, std::size_t frame_most = kFrameMost);
 
 class ProcessConnector : public Connector {
  public:

@@ -54,6 +54,18 @@ void declare(config::Section<ServiceDefaults>& s) {
       .between(milliseconds(100), minutes(10));
 }
 
+void declare(config::Section<RegistryOptions>& s) {
+  using O = RegistryOptions;
+  s.secret("token", &O::token,
+           "What services that register at run time have to know, 16 bytes or more. Without it the "
+           "port is closed.");
+  s.integer("port", &O::port, "The port on 127.0.0.1.").between(1, 65'535);
+  s.check([](const O& options) {
+    const std::size_t size = options.token.reveal().size();
+    return size == 0 || size >= O::kTokenLeast ? std::string() : "token: 16 bytes or more";
+  });
+}
+
 void declare(config::Section<ServiceOptions>& s) {
   using O = ServiceOptions;
   s.choice<Protocol>("protocol", &O::protocol,

@@ -25,6 +25,13 @@ struct ServiceDefaults {
   std::chrono::milliseconds stop_timeout{5'000};
 };
 
+/// [service_registry]: where services register themselves.
+struct RegistryOptions {
+  static constexpr std::size_t kTokenLeast = 16;
+  config::Secret token;  // empty: nobody may
+  std::uint16_t port = 9527;
+};
+
 /// What every service has besides the options of its kind. 0, or -1 for attempts: as in the
 /// defaults.
 struct ServiceOptions {
@@ -60,6 +67,7 @@ struct UnixOptions {
 };
 
 void declare(config::Section<ServiceDefaults>& s);
+void declare(config::Section<RegistryOptions>& s);
 void declare(config::Section<ServiceOptions>& s);
 void declare(config::Section<ProgramOptions>& s);
 void declare(config::Section<TcpOptions>& s);

@@ -13,6 +13,11 @@ namespace {
 
 using enum ServiceStatus;
 
+/// Names that come at run time have no bound over the years, and metrics never forget one.
+std::string label_of(const std::string& name, bool registered) {
+  return registered ? "(registered)" : name;
+}
+
 Error gone(std::string why) {
   return Error(ErrorKind::kUnavailable, std::move(why), ErrorSource::kPeer, Retry::with_backoff());
 }
@@ -24,6 +29,8 @@ Service::Service(Parts parts, ServicePlan plan)
       events_(parts.events),
       version_(std::move(parts.version)),
       name_(std::move(plan.name)),
+      registered_(plan.registered),
+      capabilities_(std::move(plan.capabilities)),
       settings_(plan.settings),
       connector_(std::move(plan.connector)),
       ring_(parts.loop, parts.log, name_),
@@ -33,13 +40,15 @@ Service::Service(Parts parts, ServicePlan plan)
       attention_(parts.loop),
       losses_total_(parts.metrics.counter("sluice_service_losses_total",
                                           "Connections with services that were lost.",
-                                          {{"service", name_}})),
-      answered_(parts.metrics.counter("sluice_service_calls_total", "Tool calls that ended.",
-                                      {{"service", name_}, {"outcome", "answered"}})),
-      failed_(parts.metrics.counter("sluice_service_calls_total", "Tool calls that ended.",
-                                    {{"service", name_}, {"outcome", "failed"}})),
+                                          {{"service", label_of(name_, registered_)}})),
+      answered_(parts.metrics.counter(
+          "sluice_service_calls_total", "Tool calls that ended.",
+          {{"service", label_of(name_, registered_)}, {"outcome", "answered"}})),
+      failed_(parts.metrics.counter(
+          "sluice_service_calls_total", "Tool calls that ended.",
+          {{"service", label_of(name_, registered_)}, {"outcome", "failed"}})),
       up_(parts.metrics.gauge("sluice_service_up", "1 while the service is running.",
-                              {{"service", name_}})),
+                              {{"service", label_of(name_, registered_)}})),
       chores_(parts.loop) {
   stopped_.set();
 }
@@ -58,9 +67,9 @@ void Service::become(ServiceStatus status) {
   ServiceEvent changed = event(ServiceEvent::What::kStatusChanged);
   changed.from = status_;
   changed.to = status;
+  if ((status == kRunning) != (status_ == kRunning)) up_.add(status == kRunning ? 1 : -1);
   status_ = status;
   status_since_ = loop_.now();
-  up_.set(status == kRunning ? 1 : 0);
   events_.emit(changed);
   attention_.pulse();
 }
@@ -207,6 +216,7 @@ ServiceInfo Service::info() const {
   ServiceInfo out;
   out.name = name_;
   out.kind = connector_->kind();
+  out.registered = registered_;
   out.protocol = settings_.protocol;
   out.status = status_;
   out.critical = settings_.critical;
@@ -224,6 +234,11 @@ ServiceInfo Service::info() const {
     out.strays = connection_->strays();
   }
   out.greeting = greeting_;
+  out.capabilities = capabilities_;
+  for (const std::string& one : greeting_.capabilities) {
+    const auto known = std::find(capabilities_.begin(), capabilities_.end(), one);
+    if (known == capabilities_.end()) out.capabilities.push_back(one);
+  }
   out.tools = tools_;
   out.last_error = last_error_;
   return out;

@@ -29,6 +29,7 @@ namespace sluice::services {
 struct ServiceInfo {
   std::string name;
   std::string kind;
+  bool registered = false;  // ServicePlan::registered
   Protocol protocol = Protocol::kMcp;
   ServiceStatus status = ServiceStatus::kStopped;
   bool critical = false;
@@ -41,6 +42,7 @@ struct ServiceInfo {
   std::optional<Duration> silent_for;  // while it runs
   std::optional<Duration> round_trip;  // of the last ping
   Greeting greeting;
+  std::vector<std::string> capabilities;  // those of the plan and of the greeting
   std::vector<ToolInfo> tools;
   std::string last_error;
   std::uint64_t strays = 0;
@@ -76,6 +78,8 @@ class Service {
   void stop(MonoTime deadline);
   /// If it was given up: tries again, from the first attempt. False if it was not.
   bool retry();
+  /// A sign of life that did not come over its connection: one that was given up is tried again.
+  void heartbeat();
   /// When run() was destroyed: cuts what it left.
   void abandon();
   /// Set while run() does not run.
@@ -105,7 +109,6 @@ class Service {
 
   Connection::Handlers handlers();
   void on_notification(const std::string& method);
-  void heartbeat();
   void begin_anew();
   void failed(const Error& why);
   void give_up(const std::string& why);
@@ -117,6 +120,8 @@ class Service {
   ServiceEvents& events_;
   const std::string version_;
   const std::string name_;
+  const bool registered_;
+  const std::vector<std::string> capabilities_;
   const ServiceSettings settings_;
   std::unique_ptr<Connector> connector_;
   LogRing ring_;

@@ -43,6 +43,7 @@ void Service::on_notification(const std::string& method) {
 }
 
 void Service::heartbeat() {
+  if (retry()) return;
   last_life_ = loop_.now();
   attempts_ = 0;
   events_.emit(event(ServiceEvent::What::kHeartbeat));
@@ -161,7 +162,9 @@ Task<void> Service::say_goodbye() {
   for (bool in_time = true; in_time && connection->calls() > 0;) {
     in_time = co_await connection->call_ended().wait_until(drained);
   }
-  const bool ours = settings_.protocol == Protocol::kSluice && !connection->has_ended();
+  // A peer serves others too, the next generation of ours among them.
+  const bool ours = settings_.protocol == Protocol::kSluice && connection->process_id() != 0 &&
+                    !connection->has_ended();
   if (ours) {
     (void)co_await Connection::call(connection, "shutdown", nullptr, loop_.now() + all / 8);
   }

@@ -105,10 +105,22 @@ std::size_t ServiceManager::count() const {
   }));
 }
 
-std::vector<ServiceInfo> ServiceManager::list() const {
+std::vector<ServiceInfo> ServiceManager::list(std::string_view capability) const {
   std::vector<ServiceInfo> out;
-  for (const auto& [name, one] : entries_) out.push_back(one.service->info());
+  for (const auto& [name, one] : entries_) {
+    ServiceInfo info = one.service->info();
+    const auto& all = info.capabilities;
+    const bool has = std::find(all.begin(), all.end(), capability) != all.end();
+    if (capability.empty() || has) out.push_back(std::move(info));
+  }
   return out;
+}
+
+Result<void> ServiceManager::heartbeat(std::string_view name) {
+  const auto found = entry(name);
+  if (!found) return found.error();
+  (*found)->service->heartbeat();
+  return {};
 }
 
 Result<ServiceInfo> ServiceManager::find(std::string_view name) const {

@@ -47,14 +47,17 @@ class ServiceManager {
   /// the deadline is killed. Nothing is started any more.
   Task<void> stop_all(MonoTime deadline);
 
+  /// Service::heartbeat. kNotFound.
+  Result<void> heartbeat(std::string_view name);
+
   /// Service::call_tool. kNotFound: there is no such service.
   Task<Service::Answer> call(std::string name, std::string tool, boost::json::value arguments,
                              Duration timeout);
 
   /// How many are started.
   std::size_t count() const;
-  /// By name.
-  std::vector<ServiceInfo> list() const;
+  /// By name; with a capability only those that have it.
+  std::vector<ServiceInfo> list(std::string_view capability = {}) const;
   Result<ServiceInfo> find(std::string_view name) const;
   Result<std::vector<LogRing::Line>> log_of(std::string_view name) const;
   /// Those that should be running and are not, or are past their time.

@@ -293,7 +293,7 @@ TEST_F(ServiceManagerTest, Item59AReconnectionIsToldAndTheAttemptsBeginAnew) {
 TEST_F(ServiceManagerTest, Item60ASecondStartAndASecondNameAreRefused) {
   FakePeer& peer = run("tools");
   EXPECT_EQ(manager_->start("tools").error().kind(), ErrorKind::kConflict);
-  const auto again = manager_->add({"tools", {}, std::make_unique<FakeConnector>(peer)});
+  const auto again = manager_->add({"tools", {}, std::make_unique<FakeConnector>(peer), false, {}});
   EXPECT_EQ(again.error().kind(), ErrorKind::kConflict);
   EXPECT_EQ(peer.connects, 1);
 }

@@ -128,7 +128,8 @@ class ServicesTest : public SimulatedTest {
 
   FakePeer& add(const std::string& name, ServiceSettings settings = {}) {
     FakePeer& peer = *peers_.emplace_back(std::make_unique<FakePeer>(loop_));
-    const auto added = manager_->add({name, settings, std::make_unique<FakeConnector>(peer)});
+    const auto added =
+        manager_->add({name, settings, std::make_unique<FakeConnector>(peer), false, {}});
     EXPECT_TRUE(added);
     return peer;
   }

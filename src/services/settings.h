@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "services/dialect.h"
@@ -33,6 +34,10 @@ struct ServicePlan {
   std::string name;
   ServiceSettings settings;
   std::unique_ptr<Connector> connector;
+  /// It came at run time (registry.h); else the configuration names it.
+  bool registered = false;
+  /// What it is for, by its own word, beside what its greeting says.
+  std::vector<std::string> capabilities;
 };
 
 }  // namespace sluice::services

@@ -65,7 +65,7 @@ class ServicesTest(Case):
         said = self.call("tools", "add", {"a": 1, "b": 2})
         self.assertEqual((said.returncode, said.stdout), (0, "3\n"), said.stderr)
         table = self.running.client("services", "list").stdout
-        self.assertRegex(table, r"tools +process +running")
+        self.assertRegex(table, r"tools +process +configuration +running")
         self.assertIn("peer %d is up" % running["process"], self.lines("tools"))
         metrics = self.running.client("metrics").stdout
         self.assertIn('sluice_service_up{service="tools"} 1', metrics)

@@ -19,17 +19,6 @@ std::string what_is_signed(const net::HttpRequest& request) {
 
 }  // namespace
 
-std::optional<Duration> TokenBucket::take(MonoTime now) {
-  const double passed = std::chrono::duration<double>(now - at_).count();
-  at_ = now;
-  level_ = std::min(burst_, level_ + passed * per_second_);
-  if (level_ >= 1) {
-    level_ -= 1;
-    return std::nullopt;
-  }
-  return std::chrono::ceil<Duration>(std::chrono::duration<double>((1 - level_) / per_second_));
-}
-
 Door::Door(Loop& loop, const HookOptions& options)
     : loop_(loop),
       options_(options),

@@ -18,26 +18,12 @@
 
 #include "auth/signature.h"
 #include "base/result.h"
+#include "base/token_bucket.h"
 #include "channels/hook/options.h"
 #include "net/http_types.h"
 #include "runtime/loop.h"
 
 namespace sluice::hook {
-
-/// So many at once, and so many a second after that. A value.
-class TokenBucket {
- public:
-  TokenBucket(std::uint32_t per_second, std::uint32_t burst, MonoTime now)
-      : per_second_(per_second), burst_(burst), level_(burst), at_(now) {}
-  /// nullopt: taken; else how long until there is another.
-  std::optional<Duration> take(MonoTime now);
-
- private:
-  double per_second_;
-  double burst_;
-  double level_;
-  MonoTime at_;
-};
 
 class Door {
  public:
