@@ -24,9 +24,12 @@ void Operations::add_life() {
       "Reads the configuration again and applies what changed; if it is not valid, nothing "
       "changes.",
       &Operations::reload);
-  add("restart", "POST restart", {},
-      "Hands over to a new process, as SIGUSR1 does; nobody is refused meanwhile.",
-      &Operations::restart);
+  add("restart", "POST restart",
+      {Param::flag("queue", "wait for the process before this one; the newest of several wins")},
+      "Hands over to a new process, as SIGUSR1 does; nobody is refused meanwhile. Answered when it "
+      "has begun.",
+      &Operations::restart)
+      .may_wait = true;
   add("shutdown", "POST shutdown", {}, "Stops the daemon, as SIGTERM does.", &Operations::shutdown);
 }
 
@@ -48,11 +51,11 @@ Operations::Answered Operations::reload(Arguments) {
                          {"failed", json::value_from(done.failed)}});
 }
 
-Operations::Answered Operations::restart(Arguments) {
+Operations::Answered Operations::restart(Arguments arguments) {
   if (!parts_.hooks.restart) co_return not_here();
-  const Result<void> begun = parts_.hooks.restart();
+  const Result<void> begun = co_await parts_.hooks.restart(arguments.flag("queue"));
   if (!begun) co_return begun.error();
-  co_return json_answer({{"restarting", true}});
+  co_return json_answer({{"restarting", true}, {"generation", parts_.gateway.status().generation}});
 }
 
 Operations::Answered Operations::shutdown(Arguments) {

@@ -105,7 +105,8 @@ struct Hooks {
     UnixMillis reload_refused_at;              // 0: the last reload was applied
     std::vector<std::string> reload_problems;  // why, or what of it has failed
     std::string restart_failed;                // why the last restart came to nothing; or empty
-    std::size_t calls_elsewhere = 0;  // agents' calls that run in the process before this one
+    bool predecessor = false;                  // the process before this one has not ended yet
+    std::size_t calls_elsewhere = 0;           // agents' calls that run in it
     std::vector<std::pair<std::string, std::size_t>> by_work;  // how many are under way
     std::vector<Underway> oldest;                              // of these; at most kUnderwayMost
   };
@@ -124,8 +125,10 @@ struct Hooks {
   };
   std::function<Task<Reload>()> reload;
   /// Begins to hand over to a successor, as SIGUSR1 does. kConflict: a restart is under way, or the
-  /// process before this one has not ended yet.
-  std::function<Result<void>()> restart;
+  /// process before this one has not ended yet; with `queue` it waits for both, and kConflict says
+  /// that a newer one was asked for, or that the process stops. kUnavailable: a successor is to be
+  /// asked, on a new connection.
+  std::function<Task<Result<void>>(bool queue)> restart;
   /// Begins a stop, as SIGTERM does. False if one has begun.
   std::function<bool()> shutdown;
   /// The checks that are not the gateway's: directory, file system, disk, listeners; with `deep`
@@ -162,6 +165,7 @@ struct Operation {
   std::string doc;
   bool changes = false;     // something: told in the log, with who asked
   bool local_only = false;  // names a file of this machine: not for the network
+  bool may_wait = false;    // for others: given up when its asker is gone
   std::function<Task<Result<Answer>>(Arguments)> run;
 };
 
@@ -185,6 +189,7 @@ class Operations {
 
   const std::vector<Operation>& list() const { return list_; }
   const Operation* find(std::string_view name) const;
+  Loop& loop() const { return parts_.loop; }
 
  private:
   using Answered = Task<Result<Answer>>;

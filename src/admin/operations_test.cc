@@ -87,6 +87,19 @@ TEST_F(AdminTest, DrainAndShutdownReachTheDaemon) {
   EXPECT_THAT(done_, ElementsAre("drain", "undo", "shutdown"));
 }
 
+Task<Result<void>> at_once() { co_return Result<void>(); }
+
+TEST_F(AdminTest, ARestartTellsWhichGenerationItBeginsIn) {
+  status_.generation = 7;
+  hooks_.restart = [this](bool queue) {
+    done_.emplace_back(queue ? "in turn" : "now");
+    return at_once();
+  };
+  EXPECT_EQ(post("restart").object().at("generation"), 7);
+  EXPECT_EQ(post("restart", R"({"queue":true})").object().at("restarting"), true);
+  EXPECT_THAT(done_, ElementsAre("now", "in turn"));
+}
+
 TEST_F(AdminTest, StatusTellsOfTheConfigurationAndOfTheLastReload) {
   hooks_.life = [] {
     Hooks::Life life;

@@ -40,7 +40,16 @@ void tell(Logger& log, const Operation& operation, net::HttpExchange& exchange,
             {"outcome", outcome}});
 }
 
-Task<void> serve(const Operation* operation, Logger* log, net::HttpExchange* exchange) {
+Task<Result<Answer>> run(const Operation* operation, Arguments arguments, Loop* loop,
+                         net::HttpExchange* exchange) {
+  if (!operation->may_wait) co_return co_await operation->run(std::move(arguments));
+  auto done = co_await run_until(*loop, operation->run(std::move(arguments)), MonoTime::max(),
+                                 &exchange->gone());
+  if (done.value) co_return std::move(*done.value);
+  co_return Error(ErrorKind::kUnavailable, "nobody waits for it any more");
+}
+
+Task<void> serve(const Operation* operation, Loop* loop, Logger* log, net::HttpExchange* exchange) {
   const net::HttpRequest& request = exchange->request();
   if (!request.body.empty() && request.content_type() != "application/json") {
     exchange->respond(net::HttpResponse::problem(415, "unsupported-media-type",
@@ -53,7 +62,7 @@ Task<void> serve(const Operation* operation, Logger* log, net::HttpExchange* exc
     exchange->respond(problem_of(arguments.error()));
     co_return;
   }
-  Result<Answer> answer = co_await operation->run(std::move(*arguments));
+  Result<Answer> answer = co_await run(operation, std::move(*arguments), loop, exchange);
   if (operation->changes || (answer && answer->spool != nullptr)) {
     tell(*log, *operation, *exchange, answer ? "ok" : to_string(answer.error().kind()));
   }
@@ -96,8 +105,8 @@ void mount(net::Router& router, const Operations& operations, Logger& log, Face 
     options.gate = gate;
     router.add(
         operation.method, operation.path,
-        [op = &operation, to = &log](net::HttpExchange& exchange) {
-          return serve(op, to, &exchange);
+        [op = &operation, loop = &operations.loop(), to = &log](net::HttpExchange& exchange) {
+          return serve(op, loop, to, &exchange);
         },
         std::move(options));
   }

@@ -146,6 +146,7 @@ json::object life_json(const Hooks::Life& life) {
           {"drained", life.drained},
           {"config", std::move(config)},
           {"restart_failed", text_or_null(life.restart_failed)},
+          {"predecessor", life.predecessor},
           {"calls_elsewhere", life.calls_elsewhere},
           {"under_way", std::move(counts)},
           {"in_flight", std::move(oldest)}};

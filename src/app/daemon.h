@@ -62,9 +62,10 @@ class Daemon : public lifecycle::ShutdownSteps {
     std::string control;       // the control socket
     AgentCalls& calls;         // of the process; they outlive the daemon at a hand-over
     Estate* estate = nullptr;  // what the process before this one has handed over; null: nothing
-    /// Asks for a successor; kConflict if one is on its way, or the one before still runs.
-    std::function<Result<void>()> restart;
+    /// Asks for a successor (Succession::ask, and ask_in_turn to queue).
+    std::function<Task<Result<void>>(bool queue)> restart;
     std::function<std::string()> restart_failed;  // why the last one came to nothing; or empty
+    std::function<bool()> predecessor;            // the process before this one still lives
     /// A write or fsync failed (C28): ends the process and does not return.
     std::function<void(const Error&)> on_storage_failed;
   };

@@ -129,7 +129,7 @@ admin::Hooks Daemon::admin_hooks() {
   hooks.life = [this] { return life(); };
   hooks.drain = [this](bool drained) { return park(drained); };
   hooks.reload = [this] { return reload(); };
-  hooks.restart = [this] { return parts_.restart(); };
+  hooks.restart = [this](bool queue) { return parts_.restart(queue); };
   hooks.shutdown = [this] { return parts_.coordinator.initiate(); };
   return hooks;
 }

@@ -94,6 +94,20 @@ Task<void> watch(Running* run) {
   }
 }
 
+bool predecessor_lives(const Running& run) {
+  return run.heir != nullptr && run.heir->earlier_lives();
+}
+
+Task<void> listen_to_predecessor(Running* run) {
+  co_await run->heir->listen();
+  run->succession->look_again();
+}
+
+Task<Result<void>> restart(Running* run, bool queue) {
+  if (!queue) co_return run->succession->ask();
+  co_return co_await run->succession->ask_in_turn();
+}
+
 void now_ready(Running& run) {
   const auto ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(run.clock.now() - run.began);
@@ -104,7 +118,7 @@ void now_ready(Running& run) {
   run.daemon->serve_reloads();
   if (run.heir != nullptr) {
     run.heir->accepting();
-    run.tasks->spawn("listen", run.heir->listen());
+    run.tasks->spawn("listen", listen_to_predecessor(&run));
   }
   if (!run.config->section<ProcessOptions>("").watch) return;
   auto watched = FileWatch::make(*run.shard, run.config_path, run.config_seen);
@@ -136,8 +150,9 @@ Result<void> make_daemon(Running& run) {
        .control = run.control,
        .calls = *run.calls,
        .estate = run.heir == nullptr ? nullptr : &run.heir->estate(),
-       .restart = [&run] { return run.succession->ask(); },
+       .restart = [&run](bool queue) { return restart(&run, queue); },
        .restart_failed = [&run] { return run.succession->failed(); },
+       .predecessor = [&run] { return predecessor_lives(run); },
        .on_storage_failed = [&run](const Error& error) { storage_failed(*run.log, error); }});
   if (!made) return made.error();
   run.daemon = std::move(*made);
@@ -187,6 +202,7 @@ Task<void> serve(Running* run) {
 
 void on_phase(Running& run, lifecycle::Phase phase) {
   run.log->debug("phase", {{"phase", to_string(phase)}});
+  run.succession->look_again();
   if (phase != lifecycle::Phase::kLameDuck) return;
   if (run.heir != nullptr) run.heir->stopping();
   run.succession->call_off();
@@ -264,18 +280,18 @@ int run_on_shard(Running& run) {
     return kExitStartFailed;
   }
   run.heir = std::move(*heir);
-  run.succession.emplace(
-      Succession::Parts{.shard = *run.shard,
-                        .log = *run.log,
-                        .calls = *run.calls,
-                        .announcer = *run.announcer,
-                        .daemon = [&run] { return run.daemon.get(); },
-                        .options = [&run] { return run.daemon->process_options(); },
-                        .may_begin =
-                            [&run] {
-                              return run.coordinator->phase() == lifecycle::Phase::kReady &&
-                                     (run.heir == nullptr || !run.heir->earlier_lives());
-                            }});
+  run.succession.emplace(Succession::Parts{
+      .shard = *run.shard,
+      .log = *run.log,
+      .calls = *run.calls,
+      .announcer = *run.announcer,
+      .daemon = [&run] { return run.daemon.get(); },
+      .options = [&run] { return run.daemon->process_options(); },
+      .may_begin =
+          [&run] {
+            return run.coordinator->phase() == lifecycle::Phase::kReady && !predecessor_lives(run);
+          },
+      .stopping = [&run] { return run.coordinator->is_shutting_down(); }});
   run.tasks.emplace(*run.shard);
   run.tasks->spawn("alive", run.announcer->tell_alive());
   run.tasks->spawn("serve", serve(&run));

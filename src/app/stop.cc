@@ -132,6 +132,7 @@ admin::Hooks::Life Daemon::life() const {
   out.phase = to_string(parts_.coordinator.phase());
   out.drained = parked_;
   out.restart_failed = parts_.restart_failed();
+  out.predecessor = parts_.predecessor();
   out.calls_elsewhere = parts_.calls.elsewhere();
   out.config_path = parts_.config_path;
   out.config_read_at = config_read_at_;

@@ -128,6 +128,7 @@ Succession::Succession(Parts parts)
     : parts_(std::move(parts)),
       program_(started_from()),
       leftovers_(parts_.shard, parts_.calls),
+      changed_(parts_.shard),
       left_(parts_.shard),
       tasks_(parts_.shard) {}
 
@@ -142,6 +143,24 @@ Result<void> Succession::ask() {
   failed_.clear();
   tasks_.spawn("hand over", hand_over());
   return {};
+}
+
+Task<Result<void>> Succession::ask_in_turn() {
+  const std::uint64_t mine = ++newest_;
+  look_again();
+  for (;;) {
+    if (mine != newest_) {
+      co_return Error(ErrorKind::kConflict, "a newer restart that waits has taken its place",
+                      ErrorSource::kPeer);
+    }
+    if (leaving_) {
+      co_return Error(ErrorKind::kUnavailable, "this process has handed over: ask again",
+                      ErrorSource::kPeer, Retry::with_backoff());
+    }
+    Result<void> begun = ask();
+    if (begun || parts_.stopping()) co_return begun;
+    co_await changed_.wait();
+  }
 }
 
 Result<Succession::Born> Succession::spawn(Shard& shard, const std::string& program) {
@@ -285,10 +304,12 @@ Task<void> Succession::hand_over() {
     failed_ = ready.error().context();
     parts_.log.error("restart_failed", {{"error", failed_}});
     busy_ = false;
+    look_again();
     co_return;
   }
   successor_.emplace(std::move(*born));
   leaving_ = true;
+  look_again();
   const MonoTime began = parts_.shard.now();
   Result<Estate> estate = co_await parts_.daemon()->leave();
   if (!estate) {

@@ -73,12 +73,18 @@ class Succession {
     lifecycle::Announcer& announcer;
     std::function<Daemon*()> daemon;
     std::function<ProcessOptions()> options;  // as they are now; asked while there is a daemon
-    std::function<bool()> may_begin;          // serving, and not stopping
+    std::function<bool()> may_begin;          // serving, not stopping, and without a predecessor
+    std::function<bool()> stopping;
   };
   explicit Succession(Parts parts);
 
   /// Begins. kConflict: one is on its way, or this process is not serving.
   Result<void> ask();
+  /// The same as soon as it may be. kConflict: a newer one was asked for meanwhile, or this process
+  /// stops; kUnavailable: the successor is to be asked. May be destroyed: then it was never asked.
+  Task<Result<void>> ask_in_turn();
+  /// What a restart waits for has changed.
+  void look_again() { changed_.pulse(); }
   /// This process is about to stop: the successor that is on its way is killed.
   void call_off();
   /// Why the last one came to nothing; empty if it did not.
@@ -118,6 +124,8 @@ class Succession {
   bool leaving_ = false;
   bool stopping_ = false;
   std::string failed_;
+  std::uint64_t newest_ = 0;  // of those that wait for their turn
+  Event changed_;
   Event left_;
   TaskGroup tasks_;
 };

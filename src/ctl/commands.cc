@@ -134,7 +134,11 @@ std::vector<CommandSpec> changing_commands() {
        {{"undo", Kind::kFlag, "", "accept again"}},
        &command::drain},
       {"reload", "Read the configuration again, and apply what changed", {}, &command::reload},
-      {"restart", "Hand over to a new process; nobody is refused meanwhile", {}, &command::restart},
+      {"restart",
+       "Hand over to a new process; nobody is refused meanwhile",
+       {{"queue", Kind::kFlag, "", "wait for a restart that is not over yet, then begin"},
+        {"wait", Kind::kFlag, "", "until the earlier process has ended, too"}},
+       &command::restart},
       {"shutdown", "Stop the daemon, as SIGTERM does", {}, &command::shutdown},
       {"clock accept", "The system's clock is right: let expiry go on", {}, &command::clock_accept},
   };

@@ -20,10 +20,6 @@ namespace json = boost::json;
 
 namespace {
 
-/// The daemon itself gives a successor half a minute, twice.
-constexpr Duration kRestartMost = std::chrono::seconds(90);
-constexpr Duration kRestartLook = std::chrono::milliseconds(50);
-
 bool is_id(std::string_view text) {
   std::int64_t id = 0;
   const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), id);
@@ -250,34 +246,6 @@ Task<int> reload(Session* session, Values) {
   const int code = show(*session, reply, &reload_page);
   const bool done = flag_of(reply.body, "applied") && list_of(reply.body, "failed").empty();
   co_return code == kDone && !done ? kFailed : code;
-}
-
-Task<int> restart(Session* session, Values) {
-  const Reply before = co_await session->client.get(target("status"));
-  if (!before.ok()) co_return failed(*session, before);
-  const Reply begun = co_await session->client.post(target("restart"), {});
-  if (!begun.ok()) co_return failed(*session, begun);
-  const std::int64_t generation = number_of(before.body, "generation");
-  const MonoTime until = session->shard.now() + kRestartMost;
-  Reply now = before;
-  while (session->shard.now() < until) {
-    co_await sleep_for(session->shard, kRestartLook);
-    now = co_await session->client.get(target("status"));
-    if (!now.ok()) continue;  // just between the two
-    if (number_of(now.body, "generation") > generation) {
-      co_return say(
-          *session, now,
-          fmt::format("restarted: generation {}, {} of the earlier one's turns run on",
-                      number_of(now.body, "generation"), number_of(now.body, "calls_elsewhere")));
-    }
-    const std::string why = text_of(now.body, "restart_failed");
-    if (!why.empty()) {
-      session->console.err << "sluice: nothing has changed: " << safe_text(why) << "\n";
-      co_return kFailed;
-    }
-  }
-  session->console.err << "sluice: the daemon does not say what came of it; see its log\n";
-  co_return kFailed;
 }
 
 Task<int> shutdown(Session* session, Values) {

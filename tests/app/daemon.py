@@ -87,6 +87,11 @@ class Daemon:
     def client(self, *words, **more):
         return self.run(*words, *self.paths(), **more)
 
+    def later(self, *words):
+        """The same, while it still runs."""
+        return subprocess.Popen([BINARY, *words, *self.paths()], env=self.environment(), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
     def spawn(self, prepare=None):
         with open(self.errors, "a") as errors:
             self.process = subprocess.Popen(

@@ -6,7 +6,7 @@ import signal
 import time
 import unittest
 
-from daemon import until
+from daemon import PATIENCE, until
 from restarting import LISTEN, RestartCase, alive, holder, slow, status
 
 
@@ -59,6 +59,28 @@ class SuccessorTest(RestartCase):
                 self.refused(daemon, why)
         self.install(daemon, os.environ["SLUICE"])
         self.restart(daemon)
+
+    def test_item_73_a_restart_that_queues_behind_another_goes_on_in_the_successor(self):
+        daemon = self.installed(self.daemon(slow("0s"))).start()
+        self.pids.add(holder(daemon))
+        go = os.path.join(self.folder, "go")
+        self.install_script(daemon, 'until [ -e %s ]; do sleep 0.05; done\nexec %s "$@"\n' %
+                            (go, os.environ["SLUICE"]))
+        one = daemon.later("restart")
+        until(lambda: "restart_begins" in daemon.said())
+        refused = daemon.client("restart")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("under way", refused.stderr)
+        two = daemon.later("restart", "--queue", "--wait")
+        until(lambda: status(daemon)["under_way"]["request"] == 2)
+        open(go, "w").close()
+        out, err = one.communicate(timeout=PATIENCE)
+        self.assertEqual(one.returncode, 0, err)
+        self.assertIn("restarted: generation 2", out)
+        self.pids.add(holder(daemon))
+        out, err = two.communicate(timeout=PATIENCE)
+        self.assertEqual(two.returncode, 0, err)
+        self.assertIn("restarted: generation 3; the earlier process has ended", out)
 
     def test_item_63_a_program_that_is_gone_costs_nothing(self):
         daemon = self.installed(self.daemon(slow("0s"))).start()
