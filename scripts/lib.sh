@@ -130,14 +130,18 @@ install_packages() {
     die "could not install the packages (built on Debian 12; this is $(system_name))"
 }
 
-# configure PRESET [OPTION…]: the first time, and when the presets changed; all else ninja notices.
-# A warning stops what is built for tests, never what a user builds.
+# configure PRESET [OPTION…]: the first time, and when the presets or $built_version changed; all else ninja
+# notices. A warning stops what is built for tests, never what a user builds.
+built_version= # what the program shall call itself; empty: the project's version
 configure() {
   local preset=$1
   shift
-  [[ build/$preset/build.ninja -nt CMakePresets.json ]] && return
+  if [[ build/$preset/build.ninja -nt CMakePresets.json ]] &&
+    grep -qxF "SLUICE_VERSION:STRING=$built_version" "build/$preset/CMakeCache.txt"; then
+    return
+  fi
   [[ $preset == release ]] || set -- -DCMAKE_COMPILE_WARNING_AS_ERROR=ON "$@"
-  logged "configure-$preset" cmake --preset "$preset" "$@"
+  logged "configure-$preset" cmake --preset "$preset" -DSLUICE_VERSION="$built_version" "$@"
 }
 
 has_target() { ninja -C "build/$1" -t query "$2" >/dev/null 2>&1; }

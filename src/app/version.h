@@ -1,10 +1,11 @@
 #pragma once
-// The version of this build, from CMakeLists.txt.
+// What this build calls itself: the project's version of CMakeLists.txt, or what SLUICE_VERSION
+// says (scripts/package).
 
 #include <string_view>
 
 namespace sluice::app {
 
-inline constexpr std::string_view kVersion = SLUICE_VERSION;
+extern const std::string_view kVersion;
 
 }  // namespace sluice::app

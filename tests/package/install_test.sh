@@ -151,6 +151,7 @@ ok "init as root writes what the service can read"
 before=$(inside sluice messages --json)
 apt install /packages/next.deb || fail "the upgrade failed"
 expect "$(inside dpkg-query -W -f '${Version}' sluice)" "$(dpkg-deb -f "$next" Version)" "the version"
+expect "$(inside sluice version)" "sluice $(dpkg-deb -f "$next" Version)" "what the program calls itself"
 grep -q '# mine' "$root/etc/sluice/sluice.toml" || fail "the upgrade lost the administrator's line"
 stop_daemon
 start_daemon
