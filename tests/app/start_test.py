@@ -182,6 +182,16 @@ class StartTest(Case):
         for words in ([], ["walk"], ["run", "--fast"]):
             self.assertEqual(daemon.run(*words).returncode, USAGE, words)
 
+    def test_an_unknown_command_or_option_is_named_with_the_nearest_one(self):
+        daemon = self.daemon()
+        for words, said in (
+            (["statu"], 'no command "statu"; did you mean "status"?'),
+            (["messages", "shw", "3"], 'no command "shw"; did you mean "show"?'),
+            (["run", "--confg", "x"], 'no option "--confg"; did you mean "--config"?'),
+            (["zzzzzz"], 'no command "zzzzzz"\n'),
+        ):
+            self.assertIn(said, daemon.run(*words).stderr)
+
     def test_version_tells_the_version(self):
         self.assertRegex(self.daemon().run("version").stdout, r"^sluice \d+\.\d+\.\d+\n$")
 

@@ -15,6 +15,7 @@
 #include "app/run.h"
 #include "app/settings.h"
 #include "app/version.h"
+#include "config/diagnostic.h"
 #include "ctl/commands.h"
 
 namespace sluice::app {
@@ -108,7 +109,7 @@ ClientCommand add_client_command(CLI::App& root, const ctl::CommandSpec& spec, G
     CLI::Option* option = out.app->add_option(name, *value, help);
     // What follows an option of one value is another argument.
     option->expected(1)->allow_extra_args(false)->required(arg.required);
-    if (!positional) option->type_name(std::string(arg.value));
+    option->type_name(positional ? "" : std::string(arg.value));
     if (arg.kind == Kind::kMany) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   return out;
@@ -134,6 +135,40 @@ int run_client(const config::Schema& schema, const Given& given, const ClientCom
   const bool interactive = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
   return ctl::run(*command.spec, options, values,
                   ctl::Console{std::cout, std::cerr, STDIN_FILENO, interactive});
+}
+
+/// What is wrong with the words that were given, where the library only says that a command or an
+/// argument is missing or too many; empty where it says more.
+std::string what_is_unknown(CLI::App& root) {
+  CLI::App* command = &root;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  const std::vector<std::string> rest = root.remaining(true);
+  if (rest.empty()) return "";
+  const bool option = rest.front().starts_with('-');
+  std::vector<std::string> known;
+  if (option) {
+    for (const CLI::Option* one : command->get_options()) {
+      for (const std::string& name : one->get_lnames()) known.push_back("--" + name);
+    }
+  } else {
+    for (const CLI::App* one : command->get_subcommands({})) known.push_back(one->get_name());
+  }
+  if (known.empty()) return "";
+  const std::string word = config::printable(rest.front());
+  const std::string_view near = config::nearest(rest.front(), known);
+  return fmt::format("there is no {} \"{}\"{}", option ? "option" : "command", word,
+                     near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near));
+}
+
+int refuse(CLI::App& root, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return root.exit(error) == 0 ? kExitClean : kExitUsage;  // --help
+  const std::string unknown = what_is_unknown(root);
+  if (unknown.empty()) {
+    root.exit(error);
+  } else {
+    fmt::print(stderr, "sluice: {}\nRun with --help for more information.\n", unknown);
+  }
+  return kExitUsage;
 }
 
 int check(const config::Schema& schema, const Given& given) {
@@ -182,7 +217,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitClean : kExitUsage;
+    return refuse(app, error);
   }
   if (run_command->parsed()) return run(schema, given.paths);
   if (init_command->parsed()) return init(schema, given.paths, given.init);
