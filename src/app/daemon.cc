@@ -221,7 +221,8 @@ Task<void> Daemon::serve(net::HttpExchange& exchange, Door door) {
   const auto done =
       co_await run_until(parts_.shard, dispatch(&router, &exchange), MonoTime::max(), &served.cut);
   served.unlink();
-  if (done.ended == Ended::kStopped) co_await relay(&exchange, door);
+  const bool cut = done.ended == Ended::kStopped;
+  if (cut || !exchange.goes_on_at().empty()) co_await relay(&exchange, door);
 }
 
 Result<Daemon::Tls> Daemon::read_tls(const ServerOptions& options) {

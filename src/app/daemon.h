@@ -159,6 +159,7 @@ class Daemon : public lifecycle::ShutdownSteps {
   /// moved, so their requests are passed on, and the answers come back, until they are closed.
   Task<void> relay(net::HttpExchange* exchange, Door door);
   Task<void> answer_from(net::HttpStream* stream, net::HttpExchange* exchange);
+  Task<void> end_unanswered(net::HttpExchange* exchange);
   std::string relay_socket() const { return parts_.data + "/relay.sock"; }
   /// Holds a guard while the request is served.
   Task<void> serve(net::HttpExchange& exchange, Door door);

@@ -43,6 +43,7 @@ Task<Result<Estate>> Daemon::leave() {
   left_ = true;
   serving_.for_each([](Served& served) {
     if (served.exchange.repeatable() && !served.exchange.answered()) served.cut.set();
+    served.exchange.handed_over().set();
   });
   // They are cut before anybody tells them that we stop.
   const auto any_cut = [this] {
@@ -94,7 +95,7 @@ Task<void> Daemon::relay(net::HttpExchange* exchange, Door door) {
   const std::string host(request.headers.get("Host").value_or("localhost"));
   Result<net::Url> url = net::Url::parse("http://" + host + request.target);
   if (!open || !url) {
-    exchange->respond(stopping_response(kComeBack));
+    co_await end_unanswered(exchange);
     co_return;
   }
   net::HttpClientRequest again;
@@ -104,16 +105,26 @@ Task<void> Daemon::relay(net::HttpExchange* exchange, Door door) {
     if (!is_of_the_connection(request.headers.name_at(i)))
       again.headers.add(request.headers.name_at(i), request.headers.value_at(i));
   }
+  if (!exchange->goes_on_at().empty())
+    again.headers.set(std::string(net::kGoOnHeader), exchange->goes_on_at());
   again.body = request.body;
   again.unix_path = door == Door::kControl ? parts_.control : relay_socket();
   again.timeout = kRelayMost;
   net::FetchResult<net::HttpStream> answer = co_await client_.open_stream(std::move(again));
   if (!answer) {
     parts_.log.warn("relay_failed", {{"error", answer.error().error.to_string()}});
-    exchange->respond(stopping_response(kComeBack));
+    co_await end_unanswered(exchange);
     co_return;
   }
   co_await answer_from(&*answer, exchange);
+}
+
+Task<void> Daemon::end_unanswered(net::HttpExchange* exchange) {
+  if (!exchange->answered()) {
+    exchange->respond(stopping_response(kComeBack));
+    co_return;
+  }
+  co_await exchange->write(exchange->take_farewell());
 }
 
 Task<void> Daemon::answer_from(net::HttpStream* stream, net::HttpExchange* exchange) {
@@ -124,6 +135,11 @@ Task<void> Daemon::answer_from(net::HttpStream* stream, net::HttpExchange* excha
       response.headers.add(stream->headers().name_at(i), stream->headers().value_at(i));
   }
   const bool whole = stream->headers().contains("Content-Length") || response.status == 204;
+  const bool begun = exchange->answered();
+  if (begun && (whole || response.status != 200)) {
+    co_await end_unanswered(exchange);
+    co_return;
+  }
   if (whole) {
     net::FetchResult<std::string> body =
         co_await stream->rest(kRelayBody, parts_.shard.now() + kRelayMost);
@@ -135,7 +151,8 @@ Task<void> Daemon::answer_from(net::HttpStream* stream, net::HttpExchange* excha
     }
     co_return;
   }
-  Result<void> written = co_await exchange->start_stream(std::move(response));
+  Result<void> written;
+  if (!begun) written = co_await exchange->start_stream(std::move(response));
   while (written) {
     const net::FetchResult<std::optional<std::string>> piece =
         co_await stream->next(parts_.shard.now() + kRelayMost);

@@ -50,6 +50,11 @@ void TurnFollower::follow(MessageId message, Since since) {
   question_ = since == Since::kRepeat;
 }
 
+void TurnFollower::follow(MessageId message, TurnId turn) {
+  follow(message, Since::kRepeat);
+  turn_ = turn;
+}
+
 Task<std::optional<Step>> TurnFollower::look() {
   look_ = false;
   const bool question = std::exchange(question_, false);

@@ -67,6 +67,10 @@ class TurnFollower : ListNode {
   void listen(LaneId lane);
   /// The message, accepted into that lane.
   void follow(MessageId message, Since since);
+  /// Whose turn is known already, since somebody followed it before.
+  void follow(MessageId message, TurnId turn);
+  /// 0 while it is not known.
+  TurnId turn() const { return turn_; }
 
   /// What comes next. After kAnswer, kClosed and kFailed there is nothing more.
   Task<Step> next(MonoTime deadline);

@@ -92,6 +92,17 @@ class HttpExchange {
   /// carries an idempotency key by now.
   void set_repeatable() { repeatable_ = true; }
   bool repeatable() const { return repeatable_; }
+  /// Set when another process takes the turns over. A stream that it can go on with ends then, by
+  /// go_on_elsewhere() and returning.
+  Event& handed_over() { return handed_over_; }
+  /// where: what is to be asked with the same request for the rest, as the value of kGoOnHeader;
+  /// farewell: the stream's last piece if nobody gives it.
+  void go_on_elsewhere(std::string where, std::string farewell) {
+    goes_on_at_ = std::move(where);
+    farewell_ = std::move(farewell);
+  }
+  const std::string& goes_on_at() const { return goes_on_at_; }
+  std::string take_farewell() { return std::exchange(farewell_, {}); }
 
  private:
   friend class HttpConnection;
@@ -102,7 +113,8 @@ class HttpExchange {
     std::optional<MonoTime> begun;
   };
 
-  HttpExchange(HttpConnection& connection, Loop& loop) : connection_(connection), gone_(loop) {}
+  HttpExchange(HttpConnection& connection, Loop& loop)
+      : connection_(connection), gone_(loop), handed_over_(loop) {}
 
   HttpConnection& connection_;
   HttpRequest request_;
@@ -112,6 +124,9 @@ class HttpExchange {
   HttpResponse response_;
   std::unique_ptr<Body> body_;  // null: it is in the request
   Event gone_;
+  Event handed_over_;
+  std::string goes_on_at_;
+  std::string farewell_;
   State state_ = State::kOpen;
   bool writing_ = false;
   bool handler_done_ = false;
@@ -119,6 +134,9 @@ class HttpExchange {
   bool stream_body_ = false;
   bool repeatable_ = false;
 };
+
+/// Asks for the rest of a stream of which the client has a part; what it says is the handler's own.
+inline constexpr std::string_view kGoOnHeader = "Sluice-Go-On-At";
 
 using HttpHandler = std::function<Task<void>(HttpExchange&)>;
 

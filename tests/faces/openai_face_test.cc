@@ -1,5 +1,8 @@
 // The OpenAI face together with the real gateway, store and server, over loopback.
 
+#include <fmt/core.h>
+
+#include "base/hash.h"
 #include "tests/faces/openai_fixture.h"
 
 namespace sluice::openai {
@@ -93,6 +96,31 @@ TEST_F(OpenAiFaceTest, ARequestRepeatedInTheMiddleOfItsTurnGetsItsAnswer) {
   release();
   EXPECT_EQ(read(second).content(), "half and half");
   EXPECT_THAT(agent_texts(), SizeIs(1));
+}
+
+std::string rest_after(std::string_view shown) {
+  const std::uint64_t hash = KeyedHash(HashKey{}).add(shown).finish().low;
+  return fmt::format("{}Sluice-Go-On-At: 0 {} {} 1700000000000\r\n", kKey, shown.size(), hash);
+}
+
+TEST_F(OpenAiFaceTest, AStreamThatAnEarlierProcessBeganGetsItsRest) {
+  start();
+  post(body("hello"), kKey);
+  ChunkReader rest = stream("hello", rest_after("echo"));
+  EXPECT_THAT(rest.rest(), ElementsAre(": hello", "(stop)", "[DONE]"));
+}
+
+TEST_F(OpenAiFaceTest, TheRestOfAnotherTextIsAnErrorInTheStream) {
+  start();
+  post(body("hello"), kKey);
+  EXPECT_THAT(stream("hello", rest_after("Echo")).rest(),
+              ElementsAre("!answer_restarted", "(the stream ended)"));
+}
+
+TEST_F(OpenAiFaceTest, ThePlaceInAStreamMustBeOne) {
+  start();
+  EXPECT_EQ(post(body("hello"), "Sluice-Go-On-At: 1 2\r\n").status, 400);
+  EXPECT_EQ(post(body("hello"), rest_after("echo")).status, 400) << "it is not streamed";
 }
 
 TEST_F(OpenAiFaceTest, ARepeatedRequestFindsItsAnswerBehindManyOthers) {

@@ -1,12 +1,14 @@
 #include "channels/openai/requests.h"
 
 #include <any>
+#include <charconv>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include <fmt/core.h>
 
+#include "base/hash.h"
 #include "channels/openai/body.h"
 #include "channels/openai/callers.h"
 #include "channels/openai/completion.h"
@@ -34,11 +36,40 @@ const Caller& caller_of(HttpExchange& exchange) {
   return *std::any_cast<Caller>(&exchange.context());
 }
 
+/// What the client of a stream has of it, for the process that goes on with it.
+struct Shown {
+  TurnId turn;             // 0: nothing of its text was told yet
+  std::size_t bytes = 0;   // of the answer's text
+  std::uint64_t hash = 0;  // of those
+  UnixMillis created;
+};
+
+std::uint64_t hash_of(std::string_view text) { return KeyedHash(HashKey{}).add(text).finish().low; }
+
+std::string to_text(const Shown& shown) {
+  return fmt::format("{} {} {} {}", shown.turn.value, shown.bytes, shown.hash, shown.created.ms);
+}
+
+std::optional<Shown> parse_shown(std::string_view text) {
+  Shown shown;
+  const auto number = [&text](auto& into) {
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
+    if (failed != std::errc()) return false;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.starts_with(' ')) text.remove_prefix(1);
+    return true;
+  };
+  const bool good = number(shown.turn.value) && number(shown.bytes) && number(shown.hash) &&
+                    number(shown.created.ms) && text.empty();
+  return good ? std::optional(shown) : std::nullopt;
+}
+
 /// Which answer is waited for, and what its client should hear with it.
 struct Asked {
   Heading heading;
   std::string key;           // the client's, or ours
   bool key_is_ours = false;  // a client that repeats by itself would ask anew
+  std::optional<Shown> shown;
 };
 
 HttpResponse with_names(HttpResponse response, const Asked& asked) {
@@ -143,6 +174,11 @@ Checked<Asked> asked_of(const net::HttpRequest& request, const ChatRequest& body
   Asked asked;
   asked.heading.model = body.model;
   asked.heading.include_usage = body.include_usage;
+  if (const auto at = request.headers.get(net::kGoOnHeader)) {
+    asked.shown = parse_shown(*at);
+    if (!asked.shown || !body.stream)
+      return invalid({}, fmt::format("The {} header is for a stream's rest.", net::kGoOnHeader));
+  }
   const std::optional<std::string_view> header = request.headers.get("idempotency-key");
   if (!header || header->empty()) {
     // Not the same after a restart, whose random numbers begin anew.
@@ -293,7 +329,13 @@ Task<void> answer_whole(std::shared_ptr<Face> face, HttpExchange* exchange, Turn
 class Stream {
  public:
   Stream(std::shared_ptr<Face> face, HttpExchange* exchange, Asked asked)
-      : face_(std::move(face)), exchange_(exchange), asked_(std::move(asked)) {}
+      : face_(std::move(face)), exchange_(exchange), asked_(std::move(asked)) {
+    if (!asked_.shown) return;
+    begun_ = true;
+    unchecked_ = asked_.shown;
+    shown_ = asked_.shown->bytes;
+    asked_.heading.created = asked_.shown->created;
+  }
 
   Task<void> run(TurnFollower* follower) {
     for (;;) {
@@ -301,11 +343,18 @@ class Stream {
       Result<void> written;
       switch (step.what) {
         case Step::What::kDelta:
-          sent_ += step.delta.text;
-          written = co_await write(text_event(asked_.heading, step.delta.text));
+          text_ += step.delta.text;
+          if (text_.size() <= shown_) break;
+          if (unchecked_ && !continues(text_)) {
+            co_await end_broken();
+            co_return;
+          }
+          written = co_await write(text_event(asked_.heading, text_.substr(shown_)));
+          shown_ = text_.size();
           break;
         case Step::What::kReset:
-          if (sent_.empty()) break;
+          text_.clear();
+          if (shown_ == 0) break;
           co_await end_broken();
           co_return;
         case Step::What::kQuiet:
@@ -317,6 +366,11 @@ class Stream {
           co_await end_with(&step);
           co_return;
         default:
+          if (begun_ && step.what == Step::What::kClosed && exchange_->handed_over().is_set() &&
+              exchange_->repeatable()) {
+            leave_rest(follower->turn(), step);
+            co_return;
+          }
           co_await end_failed(failure_of(step, asked_));
           co_return;
       }
@@ -326,11 +380,21 @@ class Stream {
 
  private:
   Task<Result<void>> write(std::string bytes) {
-    if (begun_) co_return co_await exchange_->write(std::move(bytes));
-    begun_ = true;
+    if (exchange_->answered()) co_return co_await exchange_->write(std::move(bytes));
     HttpResponse head = with_names(net::sse_response(), asked_);
-    head.body = role_event(asked_.heading) + bytes;
+    head.body = begun_ ? std::move(bytes) : role_event(asked_.heading) + bytes;
+    begun_ = true;
     co_return co_await exchange_->start_stream(std::move(head));
+  }
+
+  /// Whether the answer begins with what the client has.
+  bool continues(std::string_view answer) {
+    if (answer.size() < shown_) return false;
+    const std::string_view had = answer.substr(0, shown_);
+    if (!unchecked_) return had == std::string_view(text_).substr(0, shown_);
+    const bool same = hash_of(had) == unchecked_->hash;
+    unchecked_.reset();
+    return same;
   }
 
   Task<void> end_with(const Step* step) {
@@ -339,17 +403,25 @@ class Stream {
       co_await end_failed(failure_of(*step, asked_));
       co_return;
     }
-    if (!answer.text.starts_with(sent_)) {
+    if (!continues(answer.text)) {
       co_await end_broken();
       co_return;
     }
     std::string last;
-    const std::string rest = answer.text.substr(sent_.size());
+    const std::string rest = answer.text.substr(shown_);
     if (!rest.empty()) last = text_event(asked_.heading, rest);
     last += finish_event(asked_.heading, finish_of(answer));
     if (asked_.heading.include_usage) last += usage_event(asked_.heading);
     last += kDone;
     co_await write(std::move(last));
+  }
+
+  /// The turn goes on in another process, and so does its stream.
+  void leave_rest(TurnId turn, const Step& step) {
+    Shown shown{turn, shown_, 0, asked_.heading.created};
+    if (!turn && asked_.shown) shown.turn = asked_.shown->turn;
+    shown.hash = unchecked_ ? unchecked_->hash : hash_of(std::string_view(text_).substr(0, shown_));
+    exchange_->go_on_elsewhere(to_text(shown), event(to_json(failure_of(step, asked_))));
   }
 
   Task<void> end_failed(Refusal refusal) {
@@ -372,12 +444,14 @@ class Stream {
   const std::shared_ptr<Face> face_;
   HttpExchange* const exchange_;
   Asked asked_;
-  std::string sent_;
+  std::string text_;       // of the answer, as far as we have heard it
+  std::size_t shown_ = 0;  // bytes of it that the client has
   bool begun_ = false;
+  std::optional<Shown> unchecked_;  // what an earlier process showed, until the text is here
 };
 
-Task<void> close_when_gone(Event* gone, TurnFollower* follower) {
-  co_await gone->wait();
+Task<void> close_when(Event* event, TurnFollower* follower) {
+  co_await event->wait();
   follower->close();
 }
 
@@ -423,9 +497,12 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
     co_return;
   }
   asked->heading.message = accepted->id;
-  Running watcher(close_when_gone(&exchange->gone(), &follower));
-  watcher.start();
+  if (asked->shown && asked->shown->turn) follower.follow(accepted->id, asked->shown->turn);
+  Running gone(close_when(&exchange->gone(), &follower));
+  gone.start();
   if (stream) {
+    Running handed_over(close_when(&exchange->handed_over(), &follower));
+    handed_over.start();
     Stream streaming(face, exchange, std::move(*asked));
     co_await streaming.run(&follower);
   } else {
