@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,10 +35,14 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command) {
 }
 
 ChildProcess::~ChildProcess() {
-  ::kill(pid_, SIGTERM);
-  int status = 0;
-  ::waitpid(pid_, &status, 0);
+  if (pid_ > 0) ::kill(pid_, SIGTERM);
+  wait_for_end();
   ::close(out_);
+}
+
+void ChildProcess::wait_for_end() {
+  if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
 }
 
 std::string ChildProcess::read_until(std::string_view mark) {
@@ -50,6 +55,13 @@ std::string ChildProcess::read_until(std::string_view mark) {
     said.append(chunk, static_cast<std::size_t>(n));
   }
   return said;
+}
+
+void ChildProcess::pass_over_output() {
+  char chunk[4096];
+  for (pollfd ready{out_, POLLIN, 0}; ::poll(&ready, 1, 0) > 0;) {
+    if (::read(out_, chunk, sizeof chunk) <= 0) return;
+  }
 }
 
 std::string ChildProcess::read_all() {

@@ -18,13 +18,17 @@ class ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   int pid() const { return pid_; }
+  /// It ends by itself, and its zombie with it; nothing is left to stop then.
+  void wait_for_end();
   /// What it has printed once mark is among it. Ends the benchmark if the program ends before.
   std::string read_until(std::string_view mark);
+  /// Throws away what it has printed: a full pipe would hold it up.
+  void pass_over_output();
   /// All it prints until it closes its output.
   std::string read_all();
 
  private:
-  int pid_ = -1;
+  int pid_ = -1;  // -1: it has ended
   int out_ = -1;
 };
 

@@ -15,7 +15,7 @@ std::vector<std::string> command_of(const std::string& program, const std::strin
                                     const std::string& config) {
   const std::string file = directory + "/sluice.toml";
   std::filesystem::create_directories(directory);
-  std::ofstream(file) << "[server]\nlisten = [\"127.0.0.1:0\"]\n" << config;
+  std::ofstream(file) << config << "[server]\nlisten = [\"127.0.0.1:0\"]\n";
   return {program, "run", "--config", file, "--data", directory + "/data"};
 }
 

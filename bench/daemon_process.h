@@ -20,6 +20,8 @@ class DaemonProcess {
                 const std::string& config = kEcho);
 
   int pid() const { return process_.pid(); }
+  void wait_for_end() { process_.wait_for_end(); }
+  void pass_over_output() { process_.pass_over_output(); }
   double milliseconds_to_ready() const { return ready_ms_; }
   std::uint16_t port() const { return port_; }
   /// "Authorization: Bearer …\r\n" of the owner.

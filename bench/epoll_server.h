@@ -1,6 +1,6 @@
 #pragma once
 // EpollServer: the least a server can do: epoll, read, find the end of the request, write an answer
-// that was made beforehand. The reference of the row about HTTP.
+// that was made beforehand. The reference of the row about HTTP, and the server of ReusePortPeer.
 //
 // run() on one thread; stop() from any.
 
@@ -12,7 +12,8 @@ namespace sluice::bench {
 
 class EpollServer {
  public:
-  EpollServer();
+  /// port 0: a free one, alone on it; else others may listen on it too (SO_REUSEPORT).
+  explicit EpollServer(std::uint16_t port = 0);
   ~EpollServer();
   EpollServer(const EpollServer&) = delete;
   EpollServer& operator=(const EpollServer&) = delete;
@@ -21,12 +22,19 @@ class EpollServer {
   void answer_with(std::string answer) { answer_ = std::move(answer); }
   /// Until stop(); connections stay.
   void run();
+  /// From any thread, or a signal's handler.
   void stop();
+  /// What waits in the queue is the kernel's to reset.
+  void stop_listening();
+  /// Until all connections are closed, or for so long.
+  void run_until_empty(double seconds);
 
  private:
   void add(int fd);
   void accept_one();
   void serve(int fd);
+  /// One round; false once stop() was called.
+  bool step(int patience_ms);
 
   int listener_ = -1;
   int epoll_ = -1;

@@ -1,9 +1,10 @@
 // sluice_bench SUITE [--smoke] [--json FILE] [--dir DIR] [--programs DIR] [--sanitized DIR]
 // [--only SECTION]: runs the suite's sections and prints their rows. Exit code 1 if a section did
-// not give its rows, 0 otherwise, whatever the figures are. Suites: core, agents.
+// not give its rows, 0 otherwise, whatever the figures are. Suites: core, agents, lifecycle.
 //
-// sluice_bench mock-model | beast-relay PORT | beast-sockets: the servers of mock_model.h and
-// beast_peers.h, which the sections start as processes of their own.
+// sluice_bench mock-model | beast-relay PORT | beast-sockets | reuseport-server PORT | mcp-service:
+// what mock_model.h, beast_peers.h, restart_peers.h and mcp_service.h serve, which the sections
+// start as processes of their own.
 
 #include <cstdlib>
 #include <fstream>
@@ -12,10 +13,13 @@
 #include <vector>
 
 #include <fmt/core.h>
+#include <sys/resource.h>
 
 #include "beast_peers.h"
+#include "mcp_service.h"
 #include "mock_model.h"
 #include "report.h"
+#include "restart_peers.h"
 #include "sections.h"
 
 namespace sluice::bench {
@@ -34,10 +38,38 @@ std::vector<Section> agents_suite() {
       {"first_token", first_token}, {"streams", streams}, {"pages", pages}, {"package", package}};
 }
 
+std::vector<Section> lifecycle_suite() {
+  return {{"guards", guards},
+          {"times", times},
+          {"connections", connections},
+          {"queue", queue},
+          {"kept", kept},
+          {"followers", followers},
+          {"slow_turns", slow_turns},
+          {"bad_successors", bad_successors},
+          {"supervision", supervision},
+          {"endurance", endurance}};
+}
+
+std::vector<Section> suite_of(const std::string& name) {
+  if (name == "core") return core_suite();
+  if (name == "agents") return agents_suite();
+  if (name == "lifecycle") return lifecycle_suite();
+  return {};
+}
+
+/// Whoever has thousands of connections needs a descriptor for each.
+void raise_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int usage() {
   fmt::print(stderr,
-             "usage: sluice_bench core|agents [--smoke] [--json FILE] [--dir DIR] [--programs DIR] "
-             "[--sanitized DIR] [--only SECTION]\n");
+             "usage: sluice_bench core|agents|lifecycle [--smoke] [--json FILE] [--dir DIR] "
+             "[--programs DIR] [--sanitized DIR] [--only SECTION]\n");
   return 2;
 }
 
@@ -70,13 +102,13 @@ bool parse(int argc, char** argv, Arguments& out) {
       out.suite = arg;
     }
   }
-  return out.suite == "core" || out.suite == "agents";
+  return !suite_of(out.suite).empty();
 }
 
 int run(Arguments arguments) {
   if (arguments.scale.directory.empty()) arguments.scale.directory = "build/bench-data";
   std::vector<Section> sections;
-  for (Section& section : arguments.suite == "core" ? core_suite() : agents_suite()) {
+  for (Section& section : suite_of(arguments.suite)) {
     if (arguments.only.empty() || section.name == arguments.only) sections.push_back(section);
   }
   if (sections.empty()) return usage();
@@ -100,10 +132,14 @@ int run(Arguments arguments) {
 int main(int argc, char** argv) {
   const std::string_view role = argc > 1 ? argv[1] : "";
   if (role == "mock-model") return sluice::bench::mock_model();
+  if (role == "mcp-service") return sluice::bench::mcp_service();
   if (role == "beast-sockets") return sluice::bench::beast_sockets();
-  if (role == "beast-relay" && argc == 3) {
-    return sluice::bench::beast_relay(static_cast<std::uint16_t>(std::atoi(argv[2])));
+  if (argc == 3) {
+    const auto port = static_cast<std::uint16_t>(std::atoi(argv[2]));
+    if (role == "beast-relay") return sluice::bench::beast_relay(port);
+    if (role == "reuseport-server") return sluice::bench::reuseport_server(port);
   }
+  sluice::bench::raise_descriptors();
   sluice::bench::Arguments arguments;
   if (!sluice::bench::parse(argc, argv, arguments)) return sluice::bench::usage();
   return sluice::bench::run(std::move(arguments));

@@ -1,17 +1,23 @@
 #include "report.h"
 
 #include <cmath>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 
 #include <boost/json.hpp>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace sluice::bench {
 namespace json = boost::json;
 namespace {
+
+constexpr int kBrokenOff = 130;  // exit code
 
 /// Four digits that matter are more than these figures hold.
 double rounded(double v) {
@@ -79,6 +85,17 @@ std::string read_all(int fd) {
   return all;
 }
 
+/// What a section has left behind, if it died or was broken off: daemons that have outlived their
+/// parents come to us.
+void end_orphans() {
+  for (pid_t left = 0; (left = ::waitpid(-1, nullptr, WNOHANG)) >= 0;) {
+    if (left > 0) continue;
+    std::ifstream children(fmt::format("/proc/self/task/{}/children", ::gettid()));
+    for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
+    ::usleep(1000);
+  }
+}
+
 bool run_section(const Section& section, const Scale& scale, std::vector<Row>& rows) {
   int fds[2];
   // Not for what the section starts: a daemon that outlives it would hold the pipe open.
@@ -86,6 +103,7 @@ bool run_section(const Section& section, const Scale& scale, std::vector<Row>& r
   std::fflush(stdout);
   const pid_t child = ::fork();
   if (child == 0) {
+    std::signal(SIGINT, SIG_DFL);
     ::close(fds[0]);
     write_all(fds[1], json::serialize(rows_to_json(section.run(scale))));
     std::fflush(stdout);
@@ -95,7 +113,10 @@ bool run_section(const Section& section, const Scale& scale, std::vector<Row>& r
   const std::string text = read_all(fds[0]);
   ::close(fds[0]);
   int status = -1;
-  if (child < 0 || ::waitpid(child, &status, 0) != child || status != 0) return false;
+  const bool ended = child > 0 && ::waitpid(child, &status, 0) == child;
+  end_orphans();
+  if (ended && WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) std::exit(kBrokenOff);
+  if (!ended || status != 0) return false;
   const json::value parsed = json::parse(text);
   for (const json::value& value : parsed.as_array()) {
     rows.push_back(row_from_json(value));
@@ -130,8 +151,18 @@ Row at_least(std::string name, double value, std::string unit, double reference,
 
 Row below(std::string name, double value, std::string unit, double most) {
   Row row = reported(std::move(name), value, std::move(unit));
-  row.goal = fmt::format("<= {:g} {}", most, row.unit);
+  row.goal = fmt::format("<= {:g}{}{}", most, row.unit.empty() ? "" : " ", row.unit);
   row.reached = value <= most;
+  return row;
+}
+
+Row none(std::string name, double count) { return below(std::move(name), count, "", 0); }
+
+Row unchanged(std::string name, double value, double reference) {
+  Row row = reported(std::move(name), value, "");
+  row.reference = reference;
+  row.goal = "== reference";
+  row.reached = value == reference;
   return row;
 }
 
@@ -146,6 +177,9 @@ Row reported(std::string name, double value, std::string unit) {
 bool run_sections(const std::vector<Section>& sections, const Scale& scale,
                   std::vector<Row>& rows) {
   bool all = true;
+  // Somebody has to be there for what the sections started when they are broken off.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  std::signal(SIGINT, SIG_IGN);
   for (std::size_t i = 0; i < sections.size(); ++i) {
     fmt::print("[{}/{}] {}\n", i + 1, sections.size(), sections[i].name);
     if (run_section(sections[i], scale, rows)) continue;
@@ -178,10 +212,10 @@ std::string table(const std::vector<Row>& rows) {
       if (*row.reference != 0) reference += fmt::format(" ({:.2f} x)", row.value / *row.reference);
     }
     const std::string_view verdict = row.goal.empty() ? "" : row.reached ? "reached" : "MISSED";
-    out += fmt::format("  {}\n      {} {}{}{}{}{}\n", row.name, number(row.value), row.unit,
-                       reference.empty() ? "" : "; reference " + reference,
-                       row.goal.empty() ? "" : "; goal " + row.goal, verdict.empty() ? "" : ": ",
-                       verdict);
+    out += fmt::format(
+        "  {}\n      {}{}{}{}{}{}{}\n", row.name, number(row.value), row.unit.empty() ? "" : " ",
+        row.unit, reference.empty() ? "" : "; reference " + reference,
+        row.goal.empty() ? "" : "; goal " + row.goal, verdict.empty() ? "" : ": ", verdict);
   }
   return out;
 }

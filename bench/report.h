@@ -29,6 +29,10 @@ Row at_most(std::string name, double value, std::string unit, double reference, 
 Row at_least(std::string name, double value, std::string unit, double reference, double factor);
 /// A goal that is a figure of its own.
 Row below(std::string name, double value, std::string unit, double most);
+/// Of something that must not happen: how often it did.
+Row none(std::string name, double count);
+/// A goal that is the reference itself.
+Row unchanged(std::string name, double value, double reference);
 Row reported(std::string name, double value, std::string unit);
 
 /// How long and how large; --smoke makes all of it tiny, so that it only shows that rows run.
@@ -48,7 +52,8 @@ struct Section {
   std::function<std::vector<Row>(const Scale&)> run;
 };
 
-/// Runs sections one after another, each in a child process. False if one of them died.
+/// Runs sections one after another, each in a child process, and ends what these leave behind.
+/// False if one of them died.
 bool run_sections(const std::vector<Section>& sections, const Scale& scale, std::vector<Row>& rows);
 
 std::string to_json(const std::vector<Row>& rows);

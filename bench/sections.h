@@ -25,4 +25,16 @@ std::vector<Row> streams(const Scale& scale);
 std::vector<Row> pages(const Scale& scale);
 std::vector<Row> package(const Scale& scale);
 
+// lifecycle
+std::vector<Row> guards(const Scale& scale);
+std::vector<Row> connections(const Scale& scale);
+std::vector<Row> queue(const Scale& scale);
+std::vector<Row> kept(const Scale& scale);
+std::vector<Row> times(const Scale& scale);
+std::vector<Row> followers(const Scale& scale);
+std::vector<Row> slow_turns(const Scale& scale);
+std::vector<Row> bad_successors(const Scale& scale);
+std::vector<Row> endurance(const Scale& scale);
+std::vector<Row> supervision(const Scale& scale);
+
 }  // namespace sluice::bench

@@ -11,36 +11,32 @@
 #include "measure.h"
 
 namespace sluice::bench {
-namespace {
 
-constexpr unsigned char kPing = 0x89;
-constexpr unsigned char kPong = 0x8a;
-
-/// Bytes of the first frame of a server (RFC 6455 5.2, not masked); 0 if it is not whole.
-std::size_t frame_size(std::string_view in) {
-  if (in.size() < 2) return 0;
+ServerFrame first_frame(std::string_view in) {
+  if (in.size() < 2) return {};
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(in[i]); };
   std::size_t size = byte(1) & 0x7f;
-  SLUICE_ASSERT(size != 127);  // pages at rest are told little
+  SLUICE_ASSERT(size != 127);  // pages are told little at a time
   std::size_t head = 2;
   if (size == 126) {
-    if (in.size() < 4) return 0;
+    if (in.size() < 4) return {};
     size = static_cast<std::size_t>(byte(2)) << 8 | byte(3);
     head = 4;
   }
-  return in.size() >= head + size ? head + size : 0;
+  if (in.size() < head + size) return {};
+  return {head + size, byte(0), in.substr(head, size)};
 }
 
-}  // namespace
-
-SocketLoad::SocketLoad() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
-
-SocketLoad::~SocketLoad() {
-  for (const auto& [fd, in] : sockets_) ::close(fd);
-  ::close(epoll_);
+void send_control(int fd, unsigned char first, std::string_view payload) {
+  // Masked with zeros, which leave the payload as it is.
+  std::string frame = {
+      static_cast<char>(first), static_cast<char>(0x80 | payload.size()), 0, 0, 0, 0};
+  frame += payload;
+  (void)!::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL);
 }
 
-void SocketLoad::open(std::uint16_t port, const std::string& path, const std::string& headers) {
+int open_web_socket(std::uint16_t port, const std::string& path, const std::string& headers,
+                    std::string& behind) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   SLUICE_ASSERT(fd >= 0);
   sockaddr_in address{};
@@ -65,7 +61,21 @@ void SocketLoad::open(std::uint16_t port, const std::string& path, const std::st
   }
   if (!answer.starts_with("HTTP/1.1 101")) fmt::print(stderr, "{}\n", answer);
   SLUICE_ASSERT(answer.starts_with("HTTP/1.1 101"));
-  sockets_[fd] = answer.substr(end + 4);
+  behind = answer.substr(end + 4);
+  return fd;
+}
+
+SocketLoad::SocketLoad() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+
+SocketLoad::~SocketLoad() {
+  for (const auto& [fd, in] : sockets_) ::close(fd);
+  ::close(epoll_);
+}
+
+void SocketLoad::open(std::uint16_t port, const std::string& path, const std::string& headers) {
+  std::string behind;
+  const int fd = open_web_socket(port, path, headers, behind);
+  sockets_[fd] = std::move(behind);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = fd;
@@ -78,13 +88,9 @@ void SocketLoad::take(int fd) {
   const ssize_t n = ::recv(fd, chunk, sizeof chunk, 0);
   SLUICE_ASSERT(n > 0);  // nobody hangs up on a page
   in.append(chunk, static_cast<std::size_t>(n));
-  for (std::size_t size = 0; (size = frame_size(in)) != 0; in.erase(0, size)) {
-    if (static_cast<unsigned char>(in[0]) != kPing) continue;
-    // Masked with zeros, which leave the text as it is.
-    std::string pong = {static_cast<char>(kPong), static_cast<char>(0x80 | (size - 2)), 0, 0, 0, 0};
-    pong += in.substr(2, size - 2);
-    SLUICE_ASSERT(::send(fd, pong.data(), pong.size(), MSG_NOSIGNAL) ==
-                  static_cast<ssize_t>(pong.size()));
+  for (ServerFrame frame = first_frame(in); frame.size != 0; frame = first_frame(in)) {
+    if (frame.first == kPingFrame) send_control(fd, kPongFrame, frame.payload);
+    in.erase(0, frame.size);
   }
 }
 

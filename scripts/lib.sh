@@ -130,6 +130,30 @@ install_packages() {
     die "could not install the packages (built on Debian 12; this is $(system_name))"
 }
 
+# install_idle FILE…: like install_packages, for servers that only tests start: neither now nor at the
+# next boot does the system run what was installed here.
+install_idle() {
+  local policy=/usr/sbin/policy-rc.d package ours=
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  if ((${#missing[@]} > 0)) && [[ ! -e $policy ]]; then
+    # invoke-rc.d(8): 101 forbids.
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    ours=yes
+  fi
+  local status=0
+  (install_packages "$@") || status=$?
+  [[ -z $ours ]] || as_root rm -f "$policy"
+  ((status == 0)) || exit "$status"
+  step_number=$((step_number + 1))
+  for package in "${missing[@]}"; do
+    if [[ -e /lib/systemd/system/$package.service ]]; then
+      as_root systemctl disable --quiet "$package" 2>/dev/null || true
+    fi
+  done
+}
+
 # configure PRESET [OPTION…]: the first time, and when the presets or $built_version changed; all else ninja
 # notices. A warning stops what is built for tests, never what a user builds.
 built_version= # what the program shall call itself; empty: the project's version
