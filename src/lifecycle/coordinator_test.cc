@@ -454,6 +454,14 @@ TEST_F(ShutdownCoordinatorTest, AFewReadersAreThroughAtOnce) {
   EXPECT_EQ(in_flight_.count(), 0u);
 }
 
+TEST_F(ShutdownCoordinatorTest, ARestartDoesNotKeepReadersForTheirTurns) {
+  const Asked reader(loop_, in_flight_);
+  const Guard turn = in_flight_.hold(Work::kTurn, "t", 1);
+  tasks_.spawn("part", part_with_followers(&in_flight_, true, Duration(0)));
+  advance(milliseconds(5));
+  EXPECT_EQ(in_flight_.count(Work::kSocket), 0u);
+}
+
 TEST(BudgetsTest, TheDefaultsLeaveTimeForTheEnd) {
   const Budgets b = budgets_of({});
   EXPECT_EQ(b.drain, seconds(23));

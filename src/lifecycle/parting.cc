@@ -15,12 +15,15 @@ Parting parting_for(Random& random, bool restart) {
   return {restart, (restart ? milliseconds(0) : kComeBackAfter) + milliseconds(more)};
 }
 
-/// Asks up to `most` whose conversations are quiet. Returns how many were asked.
+/// Asks up to `most` whose conversations are quiet; on a restart any: their turns go on elsewhere.
+/// Returns how many were asked.
 std::size_t ask_some(InFlight& in_flight, bool restart, std::size_t most) {
   std::unordered_set<std::int64_t> busy;
-  in_flight.for_each([&](const Guard& guard) {
-    if (guard.work() == Work::kTurn) busy.insert(guard.conversation());
-  });
+  if (!restart) {
+    in_flight.for_each([&](const Guard& guard) {
+      if (guard.work() == Work::kTurn) busy.insert(guard.conversation());
+    });
+  }
   std::size_t asked = 0;
   in_flight.for_each([&](Guard& guard) {
     if (asked >= most || !guard.may_be_asked() || busy.contains(guard.conversation())) return;

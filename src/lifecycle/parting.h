@@ -1,7 +1,8 @@
 #pragma once
 // Goodbyes to those who follow conversations: each is asked to end when nothing runs in its
-// conversation any more, one after another, with a hint of its own when to come back, so that they
-// do not all return in the same moment.
+// conversation any more (on a restart at once, because what runs there goes on in the successor),
+// one after another, with a hint of its own when to come back, so that they do not all return in
+// the same moment.
 //
 // Shard-confined.
 
