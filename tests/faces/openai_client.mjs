@@ -20,7 +20,17 @@ async function streamed(text, more = {}, options = {}) {
   };
 }
 
+// A picture of one pixel.
+const pixel =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const show = (data) => ask([
+  { type: "text", text: "look" },
+  { type: "image_url", image_url: { url: "data:image/png;base64," + data } },
+]);
+
 const questions = {
+  image: async () => ({ content: (await show(pixel)).choices[0].message.content }),
+  noImage: () => show("aGVsbG8="),
   whole: async () => (await ask("hello")).choices[0],
   stream: () => streamed("!stream one two three"),
   usage: () => streamed("hello", { stream_options: { include_usage: true } }),

@@ -32,6 +32,7 @@ class JavaScriptClientTest(FaceCase):
         self.assertGreater(len(stream["texts"]), 1)
         self.assertIsNone(answers["usage"]["usage"])
         self.assertEqual(answers["helper"], {"content": "hello"})
+        self.assertEqual(answers["image"], {"content": "look"})
         self.assertEqual(answers["models"], ["echo", "gpt-4o"])
         self.assertEqual(answers["repeat"], {"same": True, "content": "same"})
         self.assertEqual(answers["retries"], {"content": "late"})
@@ -40,6 +41,7 @@ class JavaScriptClientTest(FaceCase):
             "failed": ("InternalServerError", 500, "internal"),
             "tools": ("BadRequestError", 400, "unsupported_parameter"),
             "stranger": ("AuthenticationError", 401, "invalid_api_key"),
+            "noImage": ("BadRequestError", 400, "unsupported_content"),
             "unknown": ("NotFoundError", 404, "model_not_found"),
         })
         self.assertEqual(answers["tools"]["param"], "tools")
