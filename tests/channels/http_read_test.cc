@@ -164,9 +164,9 @@ TEST_F(HttpChannelTest, PeopleDoNotSeeEachOther) {
   EXPECT_THAT(texts(request("GET", "/v1/conversations/main/history", "bob")), ElementsAre());
   EXPECT_THAT(texts(request("GET", "/v1/conversations/alice%2Fmain/history", "bob")),
               ElementsAre());
-  say("bob", "m1", "mine");
+  say("bob", "m1", "his own");
   EventReader bob = follow("bob");
-  EXPECT_THAT(bob.lines_until("echo: mine"), ElementsAre("mine", "echo: mine"));
+  EXPECT_THAT(bob.lines_until("echo: his own"), ElementsAre("his own", "echo: his own"));
   // A line's id is no way into another conversation.
   EXPECT_EQ(request("GET", "/v1/conversations/main/history?before=" + alice.last_id, "bob").status,
             404);

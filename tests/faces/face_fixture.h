@@ -2,6 +2,7 @@
 // A daemon in small: real store, gateway, HTTP server and one face, on a shard of its own, with an
 // agent that tests hold by the hand. It can crash and start again on the same files.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,9 +34,11 @@ using net::test::RawSocket;
 ///   "quick …"  fails at once; the next attempt streams and answers "second try"
 ///   "down …"   fails as a service does that is away, "mine …" as we do
 ///   "split …"  streams "ä" byte by byte, and answers it
+///   "big …"    answers 64 KiB
 class HeldAgent : public Agent {
  public:
-  explicit HeldAgent(Loop& loop) : released(loop) {}
+  HeldAgent(Loop& loop, OnInterrupt on_interrupt)
+      : released(loop), info_{"agent", "test", on_interrupt, 32, std::chrono::seconds(60)} {}
   const AgentInfo& info() const override { return info_; }
   Task<Result<AgentReply>> run(TurnRequest request, DeltaSink& sink) override {
     const std::string text = request.text();
@@ -67,6 +70,7 @@ class HeldAgent : public Agent {
       sink.delta("\xA4");
       co_return AgentReply{"\xC3\xA4", std::nullopt, {}, {}};
     }
+    if (begins("big")) co_return AgentReply{std::string(65'536, 'b'), std::nullopt, {}, {}};
     co_return AgentReply{"echo: " + text, std::nullopt, {}, {}};
   }
 
@@ -75,7 +79,7 @@ class HeldAgent : public Agent {
   std::vector<std::vector<std::string>> attachments;
 
  private:
-  const AgentInfo info_{"agent", "test", OnInterrupt::kAsk, 32, std::chrono::seconds(60)};
+  const AgentInfo info_;
 };
 
 struct Answer {
@@ -107,7 +111,7 @@ class EventReader {
 
  private:
   RawSocket socket_;
-  net::SseParser parser_;
+  net::SseParser parser_{8 << 20};
   std::vector<net::SseEvent> events_;
 };
 
@@ -115,7 +119,8 @@ class EventReader {
 /// destructors, while what they own is there.
 class FaceTest : public ::testing::Test {
  protected:
-  explicit FaceTest(std::string account) : account_(std::move(account)) {
+  explicit FaceTest(std::string account, OnInterrupt on_interrupt = OnInterrupt::kAsk)
+      : account_(std::move(account)), on_interrupt_(on_interrupt) {
     core_options_.retry_backoff = milliseconds(1);
     media_options_.disk_low_bytes = 0;
   }
@@ -127,8 +132,10 @@ class FaceTest : public ::testing::Test {
 
   void start() {
     thread_.run([this] { open(); });
-    const bool registered = thread_.await<bool>([this] { return register_channel(this); });
-    ASSERT_TRUE(registered);
+    ASSERT_TRUE(register_channel());
+  }
+  bool register_channel() {
+    return thread_.await<bool>([this] { return registered(this); });
   }
   /// As after SIGKILL, as far as one process can tell.
   void crash() {
@@ -142,10 +149,13 @@ class FaceTest : public ::testing::Test {
     });
   }
   void unregister() {
-    thread_.await<bool>([this] { return unregister_channel(this); });
+    thread_.await<bool>([this] { return unregistered(this); });
   }
   void release() {
     thread_.run([this] { agent_->released.set(); });
+  }
+  void on_shard(const std::function<void(Gateway&)>& f) {
+    thread_.run([this, &f] { f(*gateway_); });
   }
   std::uint16_t port() const { return port_; }
   /// Asks again and again; what is waited for has nothing to tell when it is so.
@@ -177,6 +187,8 @@ class FaceTest : public ::testing::Test {
     return bytes ? *bytes : "(" + bytes.error().to_string() + ")";
   }
   media::Library& library() { return *library_; }
+  net::test::ShardThread& thread() { return thread_; }
+  std::string file(const std::string& name) { return directory_.file(name); }
 
   static std::string format(std::string_view first_line, std::string_view token,
                             std::string_view body, std::string_view headers) {
@@ -233,11 +245,11 @@ class FaceTest : public ::testing::Test {
     gateway_ = std::make_unique<Gateway>(
         Gateway::Parts{shard, *store_, log_, metrics_, key, {}, {}}, core_options_);
     gateway_->recover(std::move(recovered));
-    auto agent = std::make_unique<HeldAgent>(shard);
+    auto agent = std::make_unique<HeldAgent>(shard, on_interrupt_);
     agent_ = agent.get();
     ASSERT_TRUE(gateway_->add_agent(std::move(agent)));
     auto library =
-        media::Library::open(shard, metrics_, key, directory_.file("media"), media_options_);
+        media::Library::open(shard, metrics_, key, directory_.file("store/media"), media_options_);
     ASSERT_TRUE(library) << library.error().to_string();
     library_ = std::move(*library);
     router_ = std::make_unique<net::Router>();
@@ -249,17 +261,18 @@ class FaceTest : public ::testing::Test {
     ASSERT_TRUE(bound);
     port_ = bound->port;
   }
-  static Task<bool> register_channel(FaceTest* self) {
+  static Task<bool> registered(FaceTest* self) {
     auto channel = self->make_channel(self->thread_.shard());
     const Result<void> ok = co_await self->gateway_->register_channel(std::move(channel));
     co_return ok.has_value();
   }
-  static Task<bool> unregister_channel(FaceTest* self) {
+  static Task<bool> unregistered(FaceTest* self) {
     const Result<void> ok = co_await self->gateway_->unregister(self->account_);
     co_return ok.has_value();
   }
 
   const std::string account_;
+  const OnInterrupt on_interrupt_;
   net::test::TempDir directory_;
   SystemClock clock_;
   net::test::ShardThread thread_;
