@@ -47,7 +47,7 @@ Daemon::Daemon(Parts parts)
       codes_(parts_.shard),
       client_(parts_.shard, net::HttpClientOptions{}),
       hooks_(router_),
-      services_({parts_.shard, parts_.log, parts_.metrics,
+      services_({parts_.shard, parts_.log, parts_.metrics, parts_.data,
                  [this](std::string mark, std::string value) {
                    return keep_mark(std::move(mark), std::move(value));
                  }}),

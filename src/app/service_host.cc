@@ -53,8 +53,10 @@ services::ServicePlan ServiceHost::plan_of(const config::Instance& instance,
     const auto& program = instance.get<services::ProgramOptions>();
     services::ProcessPlan process{program.command, program.args,
                                   services::environment_of(program.env), program.cwd};
-    plan.connector =
-        std::make_unique<services::ProcessConnector>(poller_, reaper_, std::move(process), framing);
+    const std::string lock =
+        program.exclusive ? parts_.data + "/service-" + instance.name + ".lock" : std::string();
+    plan.connector = std::make_unique<services::ProcessConnector>(
+        poller_, reaper_, std::move(process), framing, lock);
   } else if (instance.kind == "tcp") {
     const auto& tcp = instance.get<services::TcpOptions>();
     plan.connector = peer_connector(poller_, "tcp", tcp.address, tcp.port, {}, framing);
@@ -68,7 +70,10 @@ services::ServicePlan ServiceHost::plan_of(const config::Instance& instance,
 std::map<std::string, ServiceHost::Wanted> ServiceHost::wanted_by(const config::Config& config) {
   std::map<std::string, Wanted> out;
   for (const ServiceChoice& choice : service_plans(config)) {
-    out[choice.instance->name].settings = choice.settings;
+    const bool program = choice.instance->kind == "process";
+    Wanted& wanted = out[choice.instance->name];
+    wanted.settings = choice.settings;
+    wanted.exclusive = program && choice.instance->get<services::ProgramOptions>().exclusive;
   }
   constexpr std::string_view kGroup = "services.";
   for (auto& setting : config.settings()) {
@@ -122,6 +127,14 @@ Result<void> ServiceHost::listen(const config::Config& config, Sockets* inherite
 void ServiceHost::leave(Sockets* out) {
   const std::uint16_t port = registry_port_.port();
   if (port != 0) out->emplace(place_of(port), registry_port_.release());
+  for (const auto& [name, wanted] : wanted_) {
+    if (wanted.exclusive) tasks_.spawn("service_leaves", stop_for_good(name));
+  }
+}
+
+Task<void> ServiceHost::stop_for_good(std::string name) {
+  const Result<void> stopped = co_await manager_.stop(std::move(name));
+  (void)stopped;  // or it was stopped already
 }
 
 Task<void> ServiceHost::stop_one(std::string name) {

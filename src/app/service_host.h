@@ -29,6 +29,7 @@ class ServiceHost {
     Shard& shard;
     Logger& log;
     Metrics& metrics;
+    std::string data;  // where the locks of exclusive services lie
     /// Registry::Parts::keep
     std::function<Task<Result<void>>(std::string mark, std::string value)> keep;
   };
@@ -45,7 +46,8 @@ class ServiceHost {
   Result<void> start(const config::Config& config, const services::Registry::Marks& marks);
   /// Opens the ports for services, or takes them over from among `inherited`. kConflict.
   Result<void> listen(const config::Config& config, Sockets* inherited);
-  /// Takes no more requests on the ports, and adds them to `out` for a successor.
+  /// For a successor: takes no more requests on the ports, which are added to `out`, and begins to
+  /// stop exclusive services. The others serve the calls that stay with this process.
   void leave(Sockets* out);
   /// Stops those that are not in the configuration any more, or changed, and starts the new and the
   /// changed ones. The others are not touched. What could not be started is added to failed.
@@ -61,6 +63,7 @@ class ServiceHost {
   struct Wanted {
     std::vector<std::pair<std::string, std::string>> keys;
     services::ServiceSettings settings;
+    bool exclusive = false;
     friend bool operator==(const Wanted&, const Wanted&) = default;
   };
   static std::map<std::string, Wanted> wanted_by(const config::Config& config);
@@ -71,6 +74,7 @@ class ServiceHost {
                                 const services::ServiceSettings& settings);
   Task<void> tell_events();
   static std::string place_of(std::uint16_t port);
+  Task<void> stop_for_good(std::string name);
 
   Parts parts_;
   net::Poller poller_;

@@ -1,6 +1,11 @@
 #include "services/connectors.h"
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include "services/byte_stream.h"
 
@@ -12,6 +17,8 @@ using MaybeFrame = std::optional<std::string>;
 
 /// For the exit status of a process whose output has ended.
 constexpr Duration kStatusPatience = std::chrono::milliseconds(200);
+/// An instance of another process is on its way out.
+constexpr Duration kLockAgain = std::chrono::milliseconds(20);
 
 Error ended(std::string how) {
   return Error(ErrorKind::kUnavailable, std::move(how), ErrorSource::kPeer, Retry::with_backoff());
@@ -126,11 +133,31 @@ std::unique_ptr<Link> make_socket_link(Loop& loop, std::unique_ptr<net::Transpor
   return std::make_unique<SocketLink>(loop, std::move(transport), framing, frame_most);
 }
 
-Task<MadeLink> ProcessConnector::connect(MonoTime, LogRing* log) {
+Task<Result<Descriptor>> ProcessConnector::hold_lock(MonoTime deadline) {
+  if (lock_.empty()) co_return Descriptor();
+  Descriptor file(::open(lock_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file.is_open()) {
+    co_return Error(ErrorKind::kUnavailable, lock_ + ": " + std::strerror(errno));
+  }
+  while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || poller_.shard().now() >= deadline) {
+      co_return Error(ErrorKind::kUnavailable, lock_ + ": " + std::strerror(errno),
+                      ErrorSource::kSelf, Retry::with_backoff());
+    }
+    co_await sleep_for(poller_.shard(), kLockAgain);
+  }
+  co_return file;
+}
+
+Task<MadeLink> ProcessConnector::connect(MonoTime deadline, LogRing* log) {
+  Result<Descriptor> lock = co_await hold_lock(deadline);
+  if (!lock) co_return lock.error();
   reaper_.prepare();
-  auto spawned = spawn_process(plan_);
+  const std::uint64_t mark = reaper_.next_mark();
+  auto spawned = spawn_process(plan_, mark);
   if (!spawned) co_return spawned.error();
-  const auto child = reaper_.adopt(spawned->id, std::move(spawned->handle));
+  const auto child = reaper_.adopt(spawned->id, std::move(spawned->handle), mark);
+  child->lock = std::move(*lock);
   auto pipes = std::make_unique<PipeStream>(poller_);
   const Result<void> adopted = pipes->adopt(std::move(spawned->input), std::move(spawned->output));
   auto link = std::make_unique<ProcessLink>(poller_, std::move(pipes), framing_, child, log);

@@ -23,16 +23,26 @@ std::unique_ptr<Link> make_socket_link(Loop& loop, std::unique_ptr<net::Transpor
 
 class ProcessConnector : public Connector {
  public:
-  ProcessConnector(net::Poller& poller, Reaper& reaper, ProcessPlan plan, Framing framing)
-      : poller_(poller), reaper_(reaper), plan_(std::move(plan)), framing_(framing) {}
+  /// lock: a file that is held while a process of it lives, so that there is one at a time, also
+  /// where two daemons hand over; empty: there may be several.
+  ProcessConnector(net::Poller& poller, Reaper& reaper, ProcessPlan plan, Framing framing,
+                   std::string lock = {})
+      : poller_(poller),
+        reaper_(reaper),
+        plan_(std::move(plan)),
+        framing_(framing),
+        lock_(std::move(lock)) {}
   Task<Result<std::unique_ptr<Link>>> connect(MonoTime deadline, LogRing* log) override;
   std::string_view kind() const override { return "process"; }
 
  private:
+  Task<Result<Descriptor>> hold_lock(MonoTime deadline);
+
   net::Poller& poller_;
   Reaper& reaper_;
   const ProcessPlan plan_;
   const Framing framing_;
+  const std::string lock_;
 };
 
 class TcpConnector : public Connector {

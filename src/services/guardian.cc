@@ -11,10 +11,16 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "services/process_mark.h"
+
 namespace sluice::services {
 namespace {
 
-using Order = std::int32_t;  // a group to watch, or to forget if it is negative
+struct Order {
+  std::uint64_t mark = 0;
+  std::int32_t group = 0;  // to watch, or to forget if it is negative
+};
+constexpr std::size_t kOrdersAtOnce = 64;
 
 /// In the copy of our process, of which only this thread lives: system calls and its own stack
 /// only.
@@ -30,19 +36,36 @@ using Order = std::int32_t;  // a group to watch, or to forget if it is negative
   ::dup3(orders, 3, 0);
   for (int fd = 0; fd < 3; ++fd) ::close(fd);
   ::syscall(SYS_close_range, 4, ~0U, 0);
-  std::array<Order, Guardian::kGroupsMost> groups;
+  std::array<std::int32_t, Guardian::kGroupsMost> groups;
+  std::array<std::uint64_t, Guardian::kGroupsMost> marks;  // of the groups
   std::size_t count = 0;
-  Order order = 0;
+  std::array<Order, kOrdersAtOnce> orders_read;
   for (;;) {
-    const ssize_t got = ::read(3, &order, sizeof order);
+    // Each is written whole, and so are they read.
+    const ssize_t got = ::read(3, orders_read.data(), sizeof orders_read);
     if (got < 0 && errno == EINTR) continue;
-    if (got != static_cast<ssize_t>(sizeof order)) break;
-    if (order > 0 && count < groups.size()) groups[count++] = order;
-    for (std::size_t i = 0; order < 0 && i < count; ++i) {
-      if (groups[i] == -order) groups[i--] = groups[--count];
+    if (got <= 0) break;
+    std::array<std::uint64_t, kOrdersAtOnce> ended;
+    std::size_t ended_count = 0;
+    for (std::size_t n = 0; n < static_cast<std::size_t>(got) / sizeof(Order); ++n) {
+      const Order& order = orders_read[n];
+      if (order.group > 0 && count < groups.size()) {
+        groups[count] = order.group;
+        marks[count++] = order.mark;
+      }
+      if (order.group > 0) continue;
+      ended[ended_count++] = order.mark;
+      for (std::size_t i = 0; i < count; ++i) {
+        if (marks[i] != order.mark) continue;
+        groups[i] = groups[--count];
+        marks[i] = marks[count];
+        break;
+      }
     }
+    kill_marked(ended.data(), ended_count);
   }
   for (std::size_t i = 0; i < count; ++i) ::kill(-groups[i], SIGKILL);
+  kill_marked(marks.data(), count);
   ::_exit(0);
 }
 
@@ -70,13 +93,13 @@ Result<void> Guardian::start() {
   return {};
 }
 
-void Guardian::tell(std::int64_t order) {
+void Guardian::tell(std::int64_t group, std::uint64_t mark) {
   if (!orders_.is_open()) return;
-  const auto small = static_cast<Order>(order);
+  const Order order{mark, static_cast<std::int32_t>(group)};
   // Less than PIPE_BUF: all of it or nothing; it reads faster than we start processes.
   ssize_t wrote = 0;
   do {
-    wrote = ::write(orders_.get(), &small, sizeof small);
+    wrote = ::write(orders_.get(), &order, sizeof order);
   } while (wrote < 0 && errno == EINTR);
 }
 

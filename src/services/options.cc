@@ -111,6 +111,9 @@ void declare(config::Section<ProgramOptions>& s) {
          "has, for secrets.")
       .check(&check_environment);
   s.path("cwd", &O::cwd, "The folder that it runs in; empty: the daemon's.");
+  s.flag("exclusive", &O::exclusive,
+         "Whether there must never be two of it: at a restart of the daemon the old one is stopped "
+         "before the new one is started.");
 }
 
 void declare(config::Section<TcpOptions>& s) {

@@ -55,6 +55,7 @@ struct ProgramOptions {
   std::vector<std::string> args;
   std::vector<std::string> env;
   std::string cwd;
+  bool exclusive = false;
 };
 
 struct TcpOptions {

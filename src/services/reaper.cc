@@ -25,10 +25,12 @@ void Reaper::prepare() {
   if (!started) log_.warn("no_guardian", {{"error", started.error().to_string()}});
 }
 
-std::shared_ptr<ChildProcess> Reaper::adopt(std::int64_t id, Descriptor handle) {
+std::shared_ptr<ChildProcess> Reaper::adopt(std::int64_t id, Descriptor handle,
+                                            std::uint64_t mark) {
   auto child = std::make_shared<ChildProcess>(poller_.shard());
   child->id = id;
-  guardian_.watch(id);
+  child->mark = mark;
+  guardian_.watch(id, mark);
   children_.push_back(child);
   tasks_.spawn("service_reaper", wait(child, std::move(handle)));
   return child;
@@ -58,7 +60,8 @@ void Reaper::bury(ChildProcess& child) {
   } while (got < 0 && errno == EINTR);
   child.how = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
                                   : fmt::format("exit code {}", WEXITSTATUS(status));
-  guardian_.forget(child.id);
+  guardian_.forget(child.id, child.mark);
+  child.lock.reset();
   child.ended.set();
 }
 

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "services/process_mark.h"
+
 namespace sluice::services {
 namespace {
 
@@ -81,11 +83,13 @@ struct Orders {
   int output;
   int errors;
   pid_t parent;
+  std::uint64_t mark;
 };
 
 /// In the child, which shares our memory: system calls only. Returns what went wrong.
 int become_program(const Orders& orders) {
   ::setpgid(0, 0);
+  put_mark(orders.mark);
   struct sigaction usual{};
   usual.sa_handler = SIG_DFL;
   // Ignored signals would stay ignored: a service must die of its broken pipe.
@@ -123,7 +127,7 @@ Result<void> do_not_block(const Descriptor& descriptor) {
 
 }  // namespace
 
-Result<SpawnedProcess> spawn_process(const ProcessPlan& plan) {
+Result<SpawnedProcess> spawn_process(const ProcessPlan& plan, std::uint64_t mark) {
   const Result<std::string> program = find_program(plan);
   if (!program) return program.error();
   Result<Pipe> input = make_pipe();
@@ -140,10 +144,15 @@ Result<SpawnedProcess> spawn_process(const ProcessPlan& plan) {
   words.insert(words.end(), plan.arguments.begin(), plan.arguments.end());
   const std::vector<char*> arguments = pointers(words);
   const std::vector<char*> environment = pointers(plan.environment);
-  const Orders orders{program->c_str(),    arguments.data(),
-                      environment.data(),  plan.folder.empty() ? nullptr : plan.folder.c_str(),
-                      input->read.get(),   output->write.get(),
-                      errors->write.get(), ::getpid()};
+  const Orders orders{program->c_str(),
+                      arguments.data(),
+                      environment.data(),
+                      plan.folder.empty() ? nullptr : plan.folder.c_str(),
+                      input->read.get(),
+                      output->write.get(),
+                      errors->write.get(),
+                      ::getpid(),
+                      mark};
   volatile int error = 0;
   const pid_t child = start_child(orders, &error);
   if (child < 0) return refused("starting a process", error);

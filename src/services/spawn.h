@@ -31,7 +31,8 @@ struct SpawnedProcess {
   Descriptor errors;
 };
 
-/// kNotFound: there is no such program; kUnavailable: the system refuses another process.
-Result<SpawnedProcess> spawn_process(const ProcessPlan& plan);
+/// mark: process_mark.h. kNotFound: there is no such program; kUnavailable: the system refuses
+/// another process.
+Result<SpawnedProcess> spawn_process(const ProcessPlan& plan, std::uint64_t mark);
 
 }  // namespace sluice::services

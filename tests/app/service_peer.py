@@ -6,7 +6,8 @@
 Modes: "" (well-behaved), "mute" (never answers initialize), "stubborn" (ignores SIGTERM and the end of
 its input), "family" (forks children that stay), "flood" (sends
 notifications without an end), "split" (sends byte by byte), "oversize" (announces 17 MiB), "wrong_ids"
-(answers calls with ids of its own), "noise" (prints lines for people between messages).
+(answers calls with ids of its own), "noise" (prints lines for people between messages), "escape" (has a
+child in a session of its own, whose parent is gone, and which ignores SIGTERM).
 """
 
 import argparse
@@ -174,6 +175,16 @@ if given.mode == "stubborn":
 if given.mode == "family":
     children = [subprocess.Popen(["sleep", "1000"]) for _ in range(3)]
     print("children " + " ".join(str(c.pid) for c in children), file=sys.stderr, flush=True)
+if given.mode == "escape":
+    subprocess.run([sys.executable, "-c",
+                    "import os, signal, time\n"
+                    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                    "if os.fork() == 0:\n"
+                    "    os.setsid()\n"
+                    "    if os.fork() == 0:\n"
+                    "        os.write(2, b'escaped %d\\n' % os.getpid())\n"
+                    "        [os.close(fd) for fd in range(3)]\n"
+                    "        time.sleep(1000)\n"])
 if given.listen:
     if given.listen == "tcp":
         listener = socket.create_server(("127.0.0.1", 0))
