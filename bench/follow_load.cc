@@ -40,14 +40,13 @@ void FollowLoad::open(const std::string& chat) {
 
 void FollowLoad::connect(std::size_t i, const std::string& after) {
   Page& page = pages_[i];
-  page.fd =
-      open_web_socket(port_, fmt::format("/v1/conversations/{}/socket?after={}", page.chat, after),
-                      authorization_, page.in);
+  page.open = false;
+  page.fd = ask_for_web_socket(
+      port_, fmt::format("/v1/conversations/{}/socket?after={}", page.chat, after), authorization_);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = i;
   SLUICE_ASSERT(::epoll_ctl(epoll_, EPOLL_CTL_ADD, page.fd, &event) == 0);
-  read_frames(i);
 }
 
 void FollowLoad::leave(Page& page) {
@@ -68,7 +67,8 @@ void FollowLoad::take(std::size_t i) {
     return leave(page);
   }
   page.in.append(chunk, static_cast<std::size_t>(n));
-  read_frames(i);
+  page.open = page.open || take_upgrade(page.in);
+  if (page.open) read_frames(i);
 }
 
 void FollowLoad::read_frames(std::size_t i) {

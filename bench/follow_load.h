@@ -17,6 +17,7 @@ class FollowLoad {
   struct Page {
     std::string chat;
     int fd = -1;
+    bool open = false;  // the server has answered
     std::string in;
     // What it was told when it was sent off.
     int times_sent_off = 0;
@@ -36,7 +37,7 @@ class FollowLoad {
   FollowLoad(const FollowLoad&) = delete;
   FollowLoad& operator=(const FollowLoad&) = delete;
 
-  /// One more, open when it returns.
+  /// One more, which is on its way; run_until() sees to it.
   void open(const std::string& chat);
   /// Until done, looked at now and then; false if it is not in so many seconds.
   bool run_until(const std::function<bool()>& done, double seconds);

@@ -80,14 +80,15 @@ std::vector<Row> followers(const Scale& scale) {
   const TempDir directory(scale.directory);
   RestartedDaemon daemon(scale.programs + "/sluice", directory.path(), kLifecycleConfig);
   FollowLoad load(daemon.port(), daemon.authorization());
+  const auto all = [&](auto&& is) {
+    return std::all_of(load.pages().begin(), load.pages().end(), is);
+  };
   for (std::size_t i = 0; i < pages; ++i) load.open(fmt::format("f{}", i));
+  (void)load.run_until([&] { return all([](const auto& page) { return page.open; }); }, kPatience);
   post_each(daemon, "f", streams, "!stream " + words());
   (void)load.run_until([until = wall_seconds() + kUnderWay] { return wall_seconds() > until; },
                        kPatience);
   daemon.ask();
-  const auto all = [&](auto&& is) {
-    return std::all_of(load.pages().begin(), load.pages().end(), is);
-  };
   const bool came_back = load.run_until(
       [&] { return all([](const auto& page) { return !page.came_back_at.empty(); }); }, kPatience);
   const RestartedDaemon::Restart restart = daemon.wait();

@@ -150,7 +150,7 @@ class Haproxy : public RestartPeer {
         master_(
             {kHaproxy, "-W", "-q", "-f",
              written(directory + "/haproxy.cfg", fmt::format(kHaproxyConfig, directory, port_))}) {
-    SLUICE_ASSERT(until([this] { return accepts(port_); }));
+    SLUICE_ASSERT(until([this] { return accepts(port_) && !children_of(master_.pid()).empty(); }));
     worker_ = children_of(master_.pid()).back();
   }
   std::uint16_t port() const override { return port_; }

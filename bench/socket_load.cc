@@ -35,8 +35,7 @@ void send_control(int fd, unsigned char first, std::string_view payload) {
   (void)!::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL);
 }
 
-int open_web_socket(std::uint16_t port, const std::string& path, const std::string& headers,
-                    std::string& behind) {
+int ask_for_web_socket(std::uint16_t port, const std::string& path, const std::string& headers) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   SLUICE_ASSERT(fd >= 0);
   sockaddr_in address{};
@@ -50,19 +49,16 @@ int open_web_socket(std::uint16_t port, const std::string& path, const std::stri
       path, port, headers);
   SLUICE_ASSERT(::send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
                 static_cast<ssize_t>(request.size()));
-  std::string answer;
-  std::size_t end = std::string::npos;
-  while (end == std::string::npos) {
-    char chunk[4096];
-    const ssize_t n = ::recv(fd, chunk, sizeof chunk, 0);
-    SLUICE_ASSERT(n > 0);
-    answer.append(chunk, static_cast<std::size_t>(n));
-    end = answer.find("\r\n\r\n");
-  }
-  if (!answer.starts_with("HTTP/1.1 101")) fmt::print(stderr, "{}\n", answer);
-  SLUICE_ASSERT(answer.starts_with("HTTP/1.1 101"));
-  behind = answer.substr(end + 4);
   return fd;
+}
+
+bool take_upgrade(std::string& in) {
+  const std::size_t end = in.find("\r\n\r\n");
+  if (end == std::string::npos) return false;
+  if (!in.starts_with("HTTP/1.1 101")) fmt::print(stderr, "{}\n", in);
+  SLUICE_ASSERT(in.starts_with("HTTP/1.1 101"));
+  in.erase(0, end + 4);
+  return true;
 }
 
 SocketLoad::SocketLoad() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
@@ -73,9 +69,14 @@ SocketLoad::~SocketLoad() {
 }
 
 void SocketLoad::open(std::uint16_t port, const std::string& path, const std::string& headers) {
-  std::string behind;
-  const int fd = open_web_socket(port, path, headers, behind);
-  sockets_[fd] = std::move(behind);
+  const int fd = ask_for_web_socket(port, path, headers);
+  std::string& in = sockets_[fd];
+  while (!take_upgrade(in)) {
+    char chunk[4096];
+    const ssize_t n = ::recv(fd, chunk, sizeof chunk, 0);
+    SLUICE_ASSERT(n > 0);
+    in.append(chunk, static_cast<std::size_t>(n));
+  }
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = fd;

@@ -9,10 +9,10 @@
 
 namespace sluice::bench {
 
-/// A WebSocket that is open; what came behind the answer is in `behind`. headers: "Name:
-/// value\r\n…".
-int open_web_socket(std::uint16_t port, const std::string& path, const std::string& headers,
-                    std::string& behind);
+/// A connection that has asked to become a WebSocket. headers: "Name: value\r\n…".
+int ask_for_web_socket(std::uint16_t port, const std::string& path, const std::string& headers);
+/// Takes the answer off what came; false if it is not whole. Ends the benchmark if it is a refusal.
+bool take_upgrade(std::string& in);
 
 /// The first frame of a server (RFC 6455 5.2, not masked), of less than 64 KiB.
 struct ServerFrame {
