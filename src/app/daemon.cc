@@ -216,13 +216,16 @@ Task<void> Daemon::serve(net::HttpExchange& exchange, Door door) {
     co_return;
   }
   const net::Router& router = control ? control_->router() : router_;
-  Served served(exchange, parts_.shard);
+  const bool ended = co_await serve_here(&exchange, &router);
+  if (!ended) co_await relay(&exchange, door);
+}
+
+Task<bool> Daemon::serve_here(net::HttpExchange* exchange, const net::Router* router) {
+  Served served(*exchange, *this);
   serving_.push_back(served);
   const auto done =
-      co_await run_until(parts_.shard, dispatch(&router, &exchange), MonoTime::max(), &served.cut);
-  served.unlink();
-  const bool cut = done.ended == Ended::kStopped;
-  if (cut || !exchange.goes_on_at().empty()) co_await relay(&exchange, door);
+      co_await run_until(parts_.shard, dispatch(router, exchange), MonoTime::max(), &served.cut);
+  co_return done.ended != Ended::kStopped && exchange->goes_on_at().empty();
 }
 
 Result<Daemon::Tls> Daemon::read_tls(const ServerOptions& options) {

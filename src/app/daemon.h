@@ -163,6 +163,8 @@ class Daemon : public lifecycle::ShutdownSteps {
   std::string relay_socket() const { return parts_.data + "/relay.sock"; }
   /// Holds a guard while the request is served.
   Task<void> serve(net::HttpExchange& exchange, Door door);
+  /// False: a successor is to serve it, or the rest of it.
+  Task<bool> serve_here(net::HttpExchange* exchange, const net::Router* router);
   net::GateDecision gate(const net::HttpRequest& request);
 
   // stop.cc
@@ -216,12 +218,20 @@ class Daemon : public lifecycle::ShutdownSteps {
   bool parked_ = false;  // by an operator: nothing new is accepted
   /// A request that is being served, for as long as it may have to be served by a successor.
   struct Served : ListNode {
-    Served(net::HttpExchange& e, Loop& loop) : exchange(e), cut(loop) {}
+    Served(net::HttpExchange& e, Daemon& d) : exchange(e), cut(d.parts_.shard), daemon(d) {}
+    ~Served() {
+      if (!cut.is_set()) return;
+      --daemon.being_cut_;
+      daemon.cut_.pulse();
+    }
     net::HttpExchange& exchange;
     Event cut;
+    Daemon& daemon;
   };
   List<Served> serving_;
-  bool left_ = false;  // a successor serves, or is about to
+  std::size_t being_cut_ = 0;
+  Event cut_{parts_.shard};  // pulsed when one is
+  bool left_ = false;        // a successor serves, or is about to
   Event relay_open_{parts_.shard};
 };
 

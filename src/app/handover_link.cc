@@ -117,6 +117,7 @@ void HandoverLink::send(Type type, std::string payload, std::vector<int> fds) {
     return;
   }
   out_.push_back(std::move(out));
+  if (out_.size() == 1) send_some();
   queued_.pulse();
 }
 

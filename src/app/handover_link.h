@@ -4,9 +4,9 @@
 // alone.
 //
 //   frame   length (u32, little endian, of what follows), type (u8), descriptors (u8), payload
-//   earlier → successor   kNews*, kCommit (descriptors), later kNews
-//   successor → earlier   kHello, kReady, kAccepting, later kNews; kRefused before that;
-//                         kStopping before an end that is meant
+//   earlier → successor   kNews*, kCommit (descriptors), later kNews; kRefused instead of all
+//   successor → earlier   kHello, kReady, kAccepting, later kNews; kStopping before an end that is
+//                         meant
 //
 // Descriptors travel with the first byte of their frame (unix(7), SCM_RIGHTS). Shard-confined; one
 // reader at a time. The other side's death is seen as the end of the stream (kUnavailable).
@@ -55,7 +55,8 @@ class HandoverLink {
 
   /// The next frame. kUnavailable: the other side is gone; kTimeout; kInvalidArgument: garbage.
   Task<Result<Frame>> receive(MonoTime deadline);
-  /// Queued, in order; never blocks. fds are borrowed until it is sent.
+  /// At once if there is room, else queued, in order; never blocks. fds are borrowed until it is
+  /// sent.
   void send(Type type, std::string payload, std::vector<int> fds = {});
 
  private:

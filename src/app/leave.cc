@@ -41,17 +41,15 @@ Task<Result<Estate>> Daemon::leave() {
   // From here on whoever connects waits for the successor, and so does who asks something. What
   // only waits for a turn is asked again there.
   left_ = true;
-  serving_.for_each([](Served& served) {
-    if (served.exchange.repeatable() && !served.exchange.answered()) served.cut.set();
+  serving_.for_each([this](Served& served) {
+    if (served.exchange.repeatable() && !served.exchange.answered()) {
+      ++being_cut_;
+      served.cut.set();
+    }
     served.exchange.handed_over().set();
   });
   // They are cut before anybody tells them that we stop.
-  const auto any_cut = [this] {
-    bool any = false;
-    serving_.for_each([&any](const Served& served) { any = any || served.cut.is_set(); });
-    return any;
-  };
-  while (any_cut()) co_await yield(shard);
+  while (being_cut_ > 0) co_await cut_.wait();
   Estate estate;
   for (net::HttpServer::Released& one : server_->release_listeners()) {
     services::Descriptor fd(one.fd);

@@ -97,6 +97,10 @@ Result<std::string> control_socket(const std::string& configured, const std::str
   return path;
 }
 
+std::string handover_socket(const std::string& control) {
+  return std::filesystem::path(control).replace_extension(".handover");
+}
+
 Result<void> make_folder_of(const std::string& path) {
   const fs::path folder = fs::path(path).parent_path();
   std::error_code code;

@@ -37,6 +37,9 @@ inline std::string media_of_backup(const std::string& file) { return file + ".me
 /// if it is longer than a socket's address can be.
 Result<std::string> control_socket(const std::string& configured, const std::string& data);
 
+/// Where a process that is to take over comes in: "control.handover" beside "control.sock".
+std::string handover_socket(const std::string& control);
+
 /// Makes the folder of a file, 0700 where it makes one.
 Result<void> make_folder_of(const std::string& path);
 

@@ -31,6 +31,7 @@ struct Running {
   std::string data;
   std::string control;
   bool wrote_config = false;
+  bool take_over = false;    // from the daemon that runs
   std::string path_options;  // what a client needs to find this daemon
   std::unique_ptr<Logger> log;
   Metrics metrics;
@@ -113,6 +114,9 @@ void now_ready(Running& run) {
       std::chrono::duration_cast<std::chrono::milliseconds>(run.clock.now() - run.began);
   run.coordinator->ready();
   run.log->info("ready", {{"version", kVersion}, {"ms", ms.count()}});
+  const Result<void> door = run.succession->open_door(handover_socket(run.control));
+  // The control socket is asked for restarts all the same.
+  if (!door) run.log->warn("no_takeover", {{"error", door.error().to_string()}});
   print_banner(run);
   run.announcer->ready();
   run.daemon->serve_reloads();
@@ -162,7 +166,7 @@ Result<void> make_daemon(Running& run) {
 /// Everything, from the store to the listeners.
 Task<Result<void>> start(Running* run) {
   if (run->heir != nullptr) {
-    const Result<void> taken = co_await run->heir->take_over(&*run->calls);
+    const Result<void> taken = co_await run->heir->take_over(&*run->calls, run->data);
     if (!taken) co_return taken.error();
   }
   const Result<void> made = make_daemon(*run);
@@ -275,6 +279,8 @@ int run_on_shard(Running& run) {
   Signals signals(*run.shard, [&run](int signal) { on_signal(run, signal); });
   run.calls.emplace(*run.shard, run.config->section<CoreOptions>("core").reply_bytes_max);
   auto heir = Heir::from_environment(*run.shard, *run.log);
+  if (heir && *heir == nullptr && run.take_over)
+    heir = Heir::at_door(*run.shard, *run.log, handover_socket(run.control));
   if (!heir) {
     say_failed(heir.error());
     return kExitStartFailed;
@@ -285,6 +291,7 @@ int run_on_shard(Running& run) {
       .log = *run.log,
       .calls = *run.calls,
       .announcer = *run.announcer,
+      .data = run.data,
       .daemon = [&run] { return run.daemon.get(); },
       .options = [&run] { return run.daemon->process_options(); },
       .may_begin =
@@ -305,8 +312,9 @@ int run_on_shard(Running& run) {
 
 }  // namespace
 
-int run(const config::Schema& schema, const PathOptions& paths) {
+int run(const config::Schema& schema, const PathOptions& paths, bool take_over) {
   Running run;
+  run.take_over = take_over;
   run.began = run.clock.now();
   hold_signals();
   prepare_process();

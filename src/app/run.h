@@ -6,7 +6,8 @@
 
 namespace sluice::app {
 
-/// Runs until a signal ends it. Returns an ExitCode (process.h).
-int run(const config::Schema& schema, const PathOptions& paths);
+/// Runs until a signal ends it. Returns an ExitCode (process.h). take_over: in the place of the
+/// daemon that runs, or not at all.
+int run(const config::Schema& schema, const PathOptions& paths, bool take_over);
 
 }  // namespace sluice::app

@@ -8,8 +8,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +37,13 @@ constexpr std::string_view kControlName = "control";
 
 Error gone(const std::string& what) {
   return Error(ErrorKind::kUnavailable, "the successor " + what);
+}
+
+/// The same for all names of a directory.
+std::string identity_of(const std::string& directory) {
+  struct stat info{};
+  if (::stat(directory.c_str(), &info) != 0) return "none";
+  return fmt::format("{}:{}", info.st_dev, info.st_ino);
 }
 
 std::string started_from() {
@@ -72,6 +82,18 @@ Result<std::unique_ptr<Heir>> Heir::from_environment(Shard& shard, Logger& log) 
   return std::unique_ptr<Heir>(new Heir(std::move(*link), log));
 }
 
+Result<std::unique_ptr<Heir>> Heir::at_door(Shard& shard, Logger& log, const std::string& path) {
+  Result<services::Descriptor> socket = HandoverDoor::knock(path);
+  if (!socket) {
+    const bool none = socket.error().kind() == ErrorKind::kNotFound;
+    const char* why = none ? "there is no daemon to take over from: " : "can't take over: ";
+    return Error(socket.error().kind(), why + socket.error().context());
+  }
+  auto link = HandoverLink::make(shard, std::move(*socket));
+  if (!link) return link.error();
+  return std::unique_ptr<Heir>(new Heir(std::move(*link), log));
+}
+
 void Heir::hear(std::string_view bytes) {
   Result<CallNews> news = decode_call_news(bytes);
   if (!news) {
@@ -81,14 +103,19 @@ void Heir::hear(std::string_view bytes) {
   hear_from_earlier(*calls_, std::move(*news), tell_earlier_);
 }
 
-Task<Result<void>> Heir::take_over(AgentCalls* calls) {
+Task<Result<void>> Heir::take_over(AgentCalls* calls, std::string data) {
   calls_ = calls;
   tell_earlier_ = [this](CallDropped dropped) { link_->send(Type::kNews, encode(dropped)); };
-  link_->send(Type::kHello, fmt::format("{} {}", kHandoverProtocol, kVersion));
+  link_->send(Type::kHello,
+              fmt::format("{} {} {}", kHandoverProtocol, kVersion, identity_of(data)));
   link_->send(Type::kReady, {});
   for (;;) {
     Result<HandoverLink::Frame> frame = co_await link_->receive(MonoTime::max());
     if (!frame) co_return frame.error();
+    if (frame->type == Type::kRefused) {
+      co_return Error(ErrorKind::kConflict, "the running daemon goes on: " + frame->payload,
+                      ErrorSource::kPeer);
+    }
     if (frame->type == Type::kNews) hear(frame->payload);
     if (frame->type != Type::kCommit) continue;
     // One name a line, in the order of the descriptors: the lock first.
@@ -130,15 +157,60 @@ Succession::Succession(Parts parts)
       leftovers_(parts_.shard, parts_.calls),
       changed_(parts_.shard),
       left_(parts_.shard),
-      tasks_(parts_.shard) {}
+      tasks_(parts_.shard),
+      visits_(parts_.shard) {}
 
-Result<void> Succession::ask() {
+Result<void> Succession::open_door(const std::string& path) {
+  auto door = HandoverDoor::open(parts_.shard, path);
+  if (!door) return door.error();
+  door_ = std::move(*door);
+  visits_.spawn("answer the door", answer_door());
+  return {};
+}
+
+Task<void> Succession::answer_door() {
+  for (;;) {
+    HandoverDoor::Visitor visitor = co_await door_->next();
+    // Whoever comes to a full house finds the door closed again.
+    if (visits_.size() <= kVisitorsMost) visits_.spawn("visitor", receive(std::move(visitor)));
+  }
+}
+
+Task<void> Succession::receive(HandoverDoor::Visitor visitor) {
+  parts_.log.info("takeover_asked", {{"pid", visitor.pid}, {"uid", visitor.user}});
+  auto link = HandoverLink::make(parts_.shard, std::move(visitor.socket));
+  if (!link) co_return;
+  Born born;
+  born.pid = visitor.pid;
+  born.process = std::move(visitor.process);
+  born.link = std::move(*link);
+  Result<void> welcome = Error(ErrorKind::kPermissionDenied,
+                               "only the user who runs the daemon may take over from it");
+  if (visitor.user == ::geteuid()) welcome = co_await until_ready(&born);
+  if (welcome) welcome = may_begin();
+  if (welcome) {
+    busy_ = true;
+    failed_.clear();
+    tasks_.spawn("hand over", hand_over_to(std::move(born)));
+    co_return;
+  }
+  parts_.log.warn("takeover_refused", {{"error", welcome.error().context()}});
+  born.link->send(Type::kRefused, welcome.error().context());
+}
+
+Result<void> Succession::may_begin() const {
   if (busy_) return Error(ErrorKind::kConflict, "a restart is under way", ErrorSource::kPeer);
   if (!parts_.may_begin()) {
     return Error(ErrorKind::kConflict,
                  "the daemon is starting or stopping, or the process before it has not ended yet",
                  ErrorSource::kPeer);
   }
+  return {};
+}
+
+Result<void> Succession::ask() {
+  const Result<void> may = may_begin();
+  if (!may) return may;
   busy_ = true;
   failed_.clear();
   tasks_.spawn("hand over", hand_over());
@@ -205,7 +277,24 @@ Result<Succession::Born> Succession::spawn(Shard& shard, const std::string& prog
   return born;
 }
 
+void Succession::send_signal(const Born& born, int signal) {
+  if (born.process.is_open()) {
+    ::syscall(SYS_pidfd_send_signal, born.process.get(), signal, nullptr, 0);
+  } else {
+    ::kill(born.pid, signal);
+  }
+}
+
+Task<std::string> Succession::bury_stranger(Born* born) {
+  send_signal(*born, SIGKILL);
+  pollfd ended{born->process.get(), POLLIN, 0};
+  while (::poll(&ended, 1, 0) == 0) co_await sleep_for(parts_.shard, kLookAgain);
+  born->link.reset();
+  co_return "ended";
+}
+
 Task<std::string> Succession::bury(Born* born) {
+  if (born->process.is_open()) co_return co_await bury_stranger(born);
   // It may still be on its way out, with an exit code to tell.
   const MonoTime until = parts_.shard.now() + (born->link == nullptr ? Duration(0) : kLastWords);
   int status = 0;
@@ -229,7 +318,27 @@ void Succession::call_off() {
 
 void Succession::stop() {
   stopping_ = true;
-  if (successor_) ::kill(successor_->pid, SIGTERM);
+  if (successor_) send_signal(*successor_, SIGTERM);
+}
+
+Result<void> Succession::check_hello(const std::string& hello) const {
+  std::vector<std::string> words(1);
+  for (const char c : hello) {
+    if (c == ' ') {
+      words.emplace_back();
+    } else {
+      words.back() += c;
+    }
+  }
+  const auto wrong = [](const std::string& why) {
+    return Error(ErrorKind::kInvalidArgument, "the successor " + why, ErrorSource::kPeer);
+  };
+  if (words.front() != std::to_string(kHandoverProtocol))
+    return wrong("speaks another protocol: " + hello);
+  if (words.size() != 3) return wrong("does not keep to the protocol");
+  if (words.back() != identity_of(parts_.data))
+    return wrong("is configured with another data directory than " + parts_.data);
+  return {};
 }
 
 Task<Result<void>> Succession::until_ready(Born* born) {
@@ -237,25 +346,32 @@ Task<Result<void>> Succession::until_ready(Born* born) {
   bool known = false;
   for (;;) {
     const Result<HandoverLink::Frame> frame = co_await born->link->receive(until);
-    if (!frame) {
-      const std::string how = co_await bury(born);
-      switch (frame.error().kind()) {
-        case ErrorKind::kTimeout:
-          co_return gone("says nothing");
-        case ErrorKind::kUnavailable:
-          co_return gone(how);
-        default:
-          co_return gone("does not keep to the protocol: " + frame.error().context());
-      }
+    if (!frame && frame.error().kind() == ErrorKind::kInvalidArgument) {
+      co_return frame.error().within("the successor does not keep to the protocol");
     }
-    if (frame->type == Type::kRefused) co_return gone("refuses: " + frame->payload);
+    if (!frame && frame.error().kind() == ErrorKind::kTimeout) {
+      co_return Error(ErrorKind::kTimeout, "the successor says nothing", ErrorSource::kPeer);
+    }
+    if (!frame) co_return frame.error();
     if (frame->type == Type::kReady && known) co_return Result<void>();
-    if (frame->type != Type::kHello) co_return gone("does not keep to the protocol");
-    if (std::atoi(frame->payload.c_str()) != static_cast<int>(kHandoverProtocol)) {
-      co_return gone("speaks another protocol: " + frame->payload);
+    if (frame->type != Type::kHello) {
+      co_return Error(ErrorKind::kInvalidArgument, "the successor does not keep to the protocol",
+                      ErrorSource::kPeer);
     }
+    Result<void> checked = check_hello(frame->payload);
+    if (!checked) co_return checked;
     known = true;
   }
+}
+
+Task<Result<void>> Succession::until_child_ready(Born* born) {
+  awaited_ = born->pid;
+  Result<void> ready = co_await until_ready(born);
+  awaited_ = -1;
+  if (ready) co_return ready;
+  const std::string how = co_await bury(born);
+  if (ready.error().kind() == ErrorKind::kUnavailable) co_return gone(how);
+  co_return ready;
 }
 
 Task<Result<void>> Succession::give(Born* born) {
@@ -284,7 +400,6 @@ Task<Result<void>> Succession::give(Born* born) {
       parts_.daemon()->open_relay();
       co_return Result<void>();
     }
-    if (frame->type == Type::kRefused) co_return gone("refuses: " + frame->payload);
     if (frame->type == Type::kNews) take_news(frame->payload);
   }
 }
@@ -293,23 +408,29 @@ Task<void> Succession::hand_over() {
   parts_.log.info("restart_begins", {{"program", program_}});
   Result<Born> born = spawn(parts_.shard, program_);
   Result<void> ready = born ? Result<void>() : Result<void>(born.error());
-  if (born) {
-    awaited_ = born->pid;
-    ready = co_await until_ready(&*born);
-    awaited_ = -1;
+  if (born) ready = co_await until_child_ready(&*born);
+  if (!parts_.may_begin()) {
+    if (ready) co_await bury(&*born);
+    ready = gone("came too late: a stop has begun");
   }
-  if (!parts_.may_begin()) ready = gone("came too late: a stop has begun");
   if (!ready) {
-    if (born && born->link != nullptr) co_await bury(&*born);
     failed_ = ready.error().context();
     parts_.log.error("restart_failed", {{"error", failed_}});
     busy_ = false;
     look_again();
     co_return;
   }
-  successor_.emplace(std::move(*born));
+  co_await hand_over_to(std::move(*born));
+}
+
+Task<void> Succession::hand_over_to(Born born) {
+  successor_.emplace(std::move(born));
   leaving_ = true;
   look_again();
+  co_await yield(parts_.shard);  // out of the visit that has led here
+  visits_.cancel();
+  if (door_ != nullptr) door_->leave_path();
+  door_.reset();
   const MonoTime began = parts_.shard.now();
   Result<Estate> estate = co_await parts_.daemon()->leave();
   if (!estate) {
@@ -345,7 +466,7 @@ Task<void> Succession::rebirth() {
     Result<void> done = born ? Result<void>() : Result<void>(born.error());
     if (born) {
       successor_.emplace(std::move(*born));
-      done = co_await until_ready(&*successor_);
+      done = co_await until_child_ready(&*successor_);
     }
     if (done) done = co_await give(&*successor_);
     parts_.log.warn("successor_replaced",

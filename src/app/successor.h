@@ -5,8 +5,10 @@
 // After it the earlier process only runs those calls, and gives everything to another process of
 // its own image if its successor dies.
 //
-//   1. spawn: the file that is installed where this process was started from (-> another version)
-//   2. kHello (protocol, version), kReady     within upgrade_timeout, else it is killed
+//   1. spawn: the file that is installed where this process was started from (-> another version);
+//      or a process that an operator has started comes in at the door
+//   2. kHello (protocol, version, data
+//      directory), kReady                     within upgrade_timeout, else it is killed
 //   3. Daemon::leave(), then kNews*, kCommit  the successor opens the store, starts, listens
 //   4. kAccepting                             within upgrade_timeout, else it is killed, and 1
 //                                             again with this process's own image
@@ -23,6 +25,7 @@
 #include <sys/types.h>
 
 #include "app/daemon.h"
+#include "app/handover_door.h"
 #include "app/handover_link.h"
 #include "gateway/succession.h"
 
@@ -38,9 +41,13 @@ class Heir {
   /// environment.
   static Result<std::unique_ptr<Heir>> from_environment(Shard& shard, Logger& log);
 
-  /// Says that we could serve, and waits to be told to. The calls that run in the earlier process
-  /// are among `calls` then. Errors: the earlier process wants no successor any more, or is gone.
-  Task<Result<void>> take_over(AgentCalls* calls);
+  /// The daemon that runs did not spawn us: we ask it (handover_socket()). kNotFound: none runs.
+  static Result<std::unique_ptr<Heir>> at_door(Shard& shard, Logger& log, const std::string& path);
+
+  /// Says that we could serve from this data directory, and waits to be told to. The calls that run
+  /// in the earlier process are among `calls` then. kConflict: it refuses, and says why;
+  /// kUnavailable: it wants no successor any more, or is gone.
+  Task<Result<void>> take_over(AgentCalls* calls, std::string data);
   Estate& estate() { return estate_; }
   void accepting() { link_->send(HandoverLink::Type::kAccepting, {}); }
   /// The earlier process is to end with us, not to replace us.
@@ -64,13 +71,15 @@ class Heir {
 /// The earlier process's side.
 class Succession {
  public:
-  static constexpr int kRebirthsMost = 5;  // then the calls are given up with us
+  static constexpr int kRebirthsMost = 5;          // then the calls are given up with us
+  static constexpr std::size_t kVisitorsMost = 4;  // who say that they are the successor
 
   struct Parts {
     Shard& shard;
     Logger& log;
     AgentCalls& calls;
     lifecycle::Announcer& announcer;
+    std::string data;  // the data directory
     std::function<Daemon*()> daemon;
     std::function<ProcessOptions()> options;  // as they are now; asked while there is a daemon
     std::function<bool()> may_begin;          // serving, not stopping, and without a predecessor
@@ -78,6 +87,8 @@ class Succession {
   };
   explicit Succession(Parts parts);
 
+  /// From now on a process that nobody spawned may take over, too.
+  Result<void> open_door(const std::string& path);
   /// Begins. kConflict: one is on its way, or this process is not serving.
   Result<void> ask();
   /// The same as soon as it may be. kConflict: a newer one was asked for meanwhile, or this process
@@ -102,14 +113,25 @@ class Succession {
   struct Born {
     pid_t pid = -1;
     std::unique_ptr<HandoverLink> link;
+    services::Descriptor process;  // its pidfd, if it is no child of ours
   };
+  Result<void> may_begin() const;
   Task<void> hand_over();
+  Task<void> hand_over_to(Born born);
+  Task<void> answer_door();
+  Task<void> receive(HandoverDoor::Visitor visitor);
   static Result<Born> spawn(Shard& shard, const std::string& program);
+  /// kUnavailable: it is gone; kTimeout; kInvalidArgument: it is no successor of ours.
   Task<Result<void>> until_ready(Born* born);
+  Result<void> check_hello(const std::string& hello) const;
+  /// The same for one that we have spawned, which is ended if it fails, and how in words.
+  Task<Result<void>> until_child_ready(Born* born);
   Task<Result<void>> give(Born* born);
   Task<void> rebirth();
   /// Its exit, in words; ends it if it does not end by itself.
   Task<std::string> bury(Born* born);
+  Task<std::string> bury_stranger(Born* born);
+  static void send_signal(const Born& born, int signal);
   void take_news(std::string_view bytes);
   /// The next word about calls; false at the end of the stream.
   Task<bool> hear();
@@ -118,7 +140,8 @@ class Succession {
   std::string program_;  // where this process was started from
   Leftovers leftovers_;
   std::optional<Estate> estate_;
-  pid_t awaited_ = -1;  // a successor that is not ready yet
+  pid_t awaited_ = -1;  // a child that is not ready yet
+  std::unique_ptr<HandoverDoor> door_;
   std::optional<Born> successor_;
   bool busy_ = false;
   bool leaving_ = false;
@@ -128,6 +151,7 @@ class Succession {
   Event changed_;
   Event left_;
   TaskGroup tasks_;
+  TaskGroup visits_;
 };
 
 }  // namespace sluice::app

@@ -29,6 +29,7 @@ struct Given {
   bool deep = false;
   bool json = false;
   bool replace = false;
+  bool take_over = false;
   InitOptions init;
 };
 
@@ -192,6 +193,8 @@ int main(int argc, char** argv) {
 
   CLI::App* run_command = app.add_subcommand("run", "Run the gateway");
   add_paths(run_command, given);
+  run_command->add_flag("--take-over", given.take_over,
+                        "take the place of the daemon that runs, or end");
   CLI::App* init_command = add_init(app, given);
   CLI::App* check_command = app.add_subcommand("check-config", "Say all that is wrong with a file");
   check_command->add_option("FILE", given.file, "the configuration file");
@@ -219,7 +222,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return refuse(app, error);
   }
-  if (run_command->parsed()) return run(schema, given.paths);
+  if (run_command->parsed()) return run(schema, given.paths, given.take_over);
   if (init_command->parsed()) return init(schema, given.paths, given.init);
   if (check_command->parsed()) return check(schema, given);
   if (doctor_command->parsed()) return doctor(schema, given.paths, given.deep, given.json);
