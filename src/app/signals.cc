@@ -13,6 +13,7 @@ void mask(int how) {
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGHUP);
   ::sigaddset(&set, SIGUSR1);
+  ::sigaddset(&set, SIGUSR2);
   ::sigprocmask(how, &set, nullptr);
 }
 
@@ -26,6 +27,7 @@ struct Signals::Impl : std::enable_shared_from_this<Impl> {
     set.add(SIGQUIT);
     set.add(SIGHUP);
     set.add(SIGUSR1);
+    set.add(SIGUSR2);
   }
 
   void wait() {

@@ -1,5 +1,6 @@
 #pragma once
-// Signals: SIGTERM, SIGINT, SIGQUIT and SIGHUP as calls on the shard, not in a handler.
+// Signals: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 and SIGUSR2 as calls on the shard, not in a
+// handler.
 
 #include <functional>
 #include <memory>
