@@ -8,8 +8,26 @@ import sqlite3
 import threading
 import unittest
 
-from daemon import until
+from daemon import PATIENCE, until
 from restarting import BRIEF, LISTEN, OPENAI, RestartCase, alive, holder, slow, status
+
+
+def belongings(pid):
+    """What would grow from one process to the next if it were passed on by mistake."""
+    where = "/proc/%d/" % pid
+    kinds = {}
+    for name in os.listdir(where + "fd"):
+        try:
+            kind = os.readlink(where + "fd/" + name).split(":")[0]
+        except OSError:
+            continue
+        kinds[kind] = kinds.get(kind, 0) + 1
+    with open(where + "environ") as file:
+        environment = sorted(file.read().split("\0"))
+    with open(where + "task/%d/children" % pid) as file:
+        children = len(file.read().split())
+    return {"fd": sum(kinds.values()), "kinds": kinds, "environment": environment,
+            "children": children, "threads": len(os.listdir(where + "task"))}
 
 
 class RestartTest(RestartCase):
@@ -156,7 +174,7 @@ delay_per_word = "100ms"
         person.join()
         self.assertEqual(wrong, [])
 
-    def test_item_20_and_73_a_turn_runs_on_and_another_restart_waits_for_it(self):
+    def test_item_20_and_73_a_turn_runs_on_and_another_restart_is_refused(self):
         daemon = self.daemon(slow("4s")).start()
         self.assertEqual(daemon.post("take your time").status, 202)
         until(lambda: status(daemon)["running"])
@@ -170,6 +188,73 @@ delay_per_word = "100ms"
         until(lambda: any(kind == "agent" for kind, _ in daemon.history()))
         self.assertEqual(len([1 for kind, _ in daemon.history() if kind == "agent"]), 1)
         self.assertEqual(self.ended(daemon, first), 0)
+
+    def test_item_73_a_restart_that_queues_begins_when_the_predecessor_has_ended(self):
+        daemon = self.daemon(slow("3s")).start()
+        self.assertEqual(daemon.post("take your time").status, 202)
+        until(lambda: status(daemon)["running"])
+        first = holder(daemon)
+        self.restart(daemon)
+        self.assertTrue(status(daemon)["predecessor"])
+        done = self.restart(daemon, "--queue")
+        self.assertIn("generation 3", done.stdout)
+        self.assertEqual(self.ended(daemon, first), 0)
+        self.assertEqual(len([1 for kind, _ in daemon.history() if kind == "agent"]), 1)
+
+    def test_item_73_the_newest_of_several_that_queue_wins(self):
+        daemon = self.daemon(slow("1h")).start()
+        daemon.post("take your time")
+        until(lambda: status(daemon)["running"])
+        self.restart(daemon)
+        one = daemon.later("restart", "--queue")
+        until(lambda: status(daemon)["under_way"]["request"] == 2)
+        two = daemon.later("restart", "--queue", "--wait")
+        out, err = one.communicate(timeout=PATIENCE)
+        self.assertEqual((one.returncode, out), (1, ""))
+        self.assertIn("a newer restart that waits has taken its place", err)
+        # One that was given up is none any more.
+        gone = daemon.later("restart", "--queue")
+        out, err = two.communicate(timeout=PATIENCE)
+        self.assertEqual(two.returncode, 1)
+        until(lambda: status(daemon)["under_way"]["request"] == 2)
+        gone.kill()
+        gone.communicate()
+        until(lambda: status(daemon)["under_way"]["request"] == 1)
+        daemon.post("/stop")
+        until(lambda: not status(daemon)["predecessor"])
+        self.assertEqual(status(daemon)["generation"], 2)
+
+    def test_a_restart_that_waits_tells_what_came_of_it(self):
+        daemon = self.daemon(slow("0s")).start()
+        first = holder(daemon)
+        done = daemon.client("restart", "--wait")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("restarted: generation 2; the earlier process has ended", done.stdout)
+        self.assertEqual(self.ended(daemon, first), 0)
+
+    def test_a_restart_that_waits_tells_that_the_new_process_died(self):
+        daemon = self.daemon('rollback_window = "3s"\n' + LISTEN).start()
+        first = holder(daemon)
+        asked = daemon.later("restart", "--wait")
+        until(lambda: holder(daemon) not in (0, first))
+        second = holder(daemon)
+        until(lambda: status(daemon)["predecessor"])
+        os.kill(second, signal.SIGKILL)
+        _, err = asked.communicate(timeout=PATIENCE)
+        self.assertEqual(asked.returncode, 1)
+        self.assertIn("generation 3 serves instead of 2: the new process died", err)
+
+    def test_a_restart_that_queues_is_refused_when_a_stop_begins(self):
+        daemon = self.daemon(slow("1h")).start()
+        daemon.post("take your time")
+        until(lambda: status(daemon)["running"])
+        self.restart(daemon)
+        asked = daemon.later("restart", "--queue")
+        until(lambda: status(daemon)["under_way"]["request"] == 2)
+        os.kill(holder(daemon), signal.SIGTERM)
+        _, err = asked.communicate(timeout=PATIENCE)
+        self.assertEqual(asked.returncode, 1)
+        self.assertIn("stopping", err)
 
     def test_a_turn_of_the_earlier_process_can_be_stopped(self):
         daemon = self.daemon(slow("1h")).start()
@@ -230,6 +315,21 @@ delay_per_word = "100ms"
         self.assertEqual(seen, sorted(set(seen)))
         with sqlite3.connect("file:%s/sluice.db?mode=ro" % daemon.data, uri=True) as store:
             self.assertEqual(store.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+
+    def test_item_74_restarts_leave_no_descriptors_no_children_and_no_environment_behind(self):
+        daemon = self.daemon(slow("0s")).start()
+        self.restart(daemon)
+        self.alone(daemon)
+        before = belongings(holder(daemon))
+        for n in range(10):
+            self.assertEqual(daemon.post("hello", chat="c%d" % n).status, 202)
+            self.restart(daemon)
+            self.alone(daemon)
+        until(lambda: status(daemon)["pending"] == 0)
+        after = holder(daemon)
+        # Connections of ours may be closed a moment later.
+        until(lambda: belongings(after)["fd"] <= before["fd"])
+        self.assertEqual(belongings(after), before)
 
     def test_a_stop_of_the_successor_ends_both(self):
         daemon = self.daemon("shutdown_timeout = \"6s\"\ndrain_timeout = \"1s\"\n" +

@@ -88,6 +88,25 @@ class ShutdownTest(Case):
         self.assertRegex(daemon.said(), r"request_force_terminated .*socket")
         reader.close()
 
+    def test_item_70_a_request_that_waits_for_its_turn_is_answered_before_the_drain_is_over(self):
+        daemon = self.daemon(slow("1h", 'drain_timeout = "1s"\n')).start()
+        answers = []
+
+        def ask():
+            body = {"model": "echo", "messages": [{"role": "user", "content": "take your time"}]}
+            answers.append(daemon.request("POST", "/v1/chat/completions", body))
+
+        asks = threading.Thread(target=ask)
+        asks.start()
+        until(lambda: status(daemon)["running"])
+        began = time.monotonic()
+        self.assertEqual(daemon.stop(), FORCED)
+        asks.join()
+        self.assertLess(time.monotonic() - began, 15)
+        self.assertEqual([answer.status for answer in answers], [503])
+        self.assertIn("Retry-After", answers[0].headers)
+        self.assertTrue(answers[0].json()["error"]["message"])
+
     def test_item_28_the_store_is_closed_properly(self):
         daemon = self.daemon().start()
         daemon.post("hello")
