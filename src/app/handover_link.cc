@@ -58,7 +58,8 @@ bool HandoverLink::read_some() {
     if (errno == EAGAIN) watch_.exhausted(net::Watch::Side::kRead);
     return true;
   }
-  return n > 0 && (message.msg_flags & MSG_CTRUNC) == 0;
+  // A frame has no more, and those of one are taken before the next has any.
+  return n > 0 && (message.msg_flags & MSG_CTRUNC) == 0 && fds_in_.size() <= kFdsMost;
 }
 
 Task<Result<HandoverLink::Frame>> HandoverLink::receive(MonoTime deadline) {

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -95,6 +95,12 @@ Result<std::string> control_socket(const std::string& configured, const std::str
                              sizeof(sockaddr_un::sun_path) - 1, path));
   }
   return path;
+}
+
+std::string identity_of(const std::string& directory) {
+  struct stat info{};
+  if (::stat(directory.c_str(), &info) != 0) return "none";
+  return fmt::format("{}:{}", info.st_dev, info.st_ino);
 }
 
 std::string handover_socket(const std::string& control) {

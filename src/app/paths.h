@@ -28,6 +28,9 @@ Result<ConfigPath> find_config(const std::string& given);
 /// ~/.local/share/sluice. Absolute.
 Result<std::string> find_data(const std::string& given, const std::string& configured);
 
+/// The same for all names of a directory; "none" if there is none.
+std::string identity_of(const std::string& directory);
+
 /// What people attach (src/media).
 inline std::string media_directory(const std::string& data) { return data + "/media"; }
 /// Beside the file of a backup: its images.

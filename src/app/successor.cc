@@ -6,18 +6,16 @@
 #include <cstring>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/paths.h"
 #include "app/process.h"
-#include "app/version.h"
 #include "config/file.h"
 
 extern char** environ;
@@ -33,17 +31,9 @@ constexpr Duration kLastWords = std::chrono::seconds(1);  // for a process to en
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
 constexpr std::string_view kDeleted = " (deleted)";  // proc(5): the file was replaced
 constexpr const char* kOwnImage = "/proc/self/exe";
-constexpr std::string_view kControlName = "control";
 
 Error gone(const std::string& what) {
   return Error(ErrorKind::kUnavailable, "the successor " + what);
-}
-
-/// The same for all names of a directory.
-std::string identity_of(const std::string& directory) {
-  struct stat info{};
-  if (::stat(directory.c_str(), &info) != 0) return "none";
-  return fmt::format("{}:{}", info.st_dev, info.st_ino);
 }
 
 std::string started_from() {
@@ -67,89 +57,6 @@ std::vector<std::string> own_arguments() {
 }
 
 }  // namespace
-
-// ---- the successor
-
-Result<std::unique_ptr<Heir>> Heir::from_environment(Shard& shard, Logger& log) {
-  const char* text = std::getenv(kHandoverVariable);
-  if (text == nullptr) return std::unique_ptr<Heir>();
-  const int fd = std::atoi(text);
-  ::unsetenv(kHandoverVariable);
-  if (fd < kLinkFd || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
-    return Error(ErrorKind::kInvalidArgument, "there is nobody to take over from");
-  auto link = HandoverLink::make(shard, services::Descriptor(fd));
-  if (!link) return link.error();
-  return std::unique_ptr<Heir>(new Heir(std::move(*link), log));
-}
-
-Result<std::unique_ptr<Heir>> Heir::at_door(Shard& shard, Logger& log, const std::string& path) {
-  Result<services::Descriptor> socket = HandoverDoor::knock(path);
-  if (!socket) {
-    const bool none = socket.error().kind() == ErrorKind::kNotFound;
-    const char* why = none ? "there is no daemon to take over from: " : "can't take over: ";
-    return Error(socket.error().kind(), why + socket.error().context());
-  }
-  auto link = HandoverLink::make(shard, std::move(*socket));
-  if (!link) return link.error();
-  return std::unique_ptr<Heir>(new Heir(std::move(*link), log));
-}
-
-void Heir::hear(std::string_view bytes) {
-  Result<CallNews> news = decode_call_news(bytes);
-  if (!news) {
-    log_.error("handover_garbage", {{"error", news.error().to_string()}});
-    return;
-  }
-  hear_from_earlier(*calls_, std::move(*news), tell_earlier_);
-}
-
-Task<Result<void>> Heir::take_over(AgentCalls* calls, std::string data) {
-  calls_ = calls;
-  tell_earlier_ = [this](CallDropped dropped) { link_->send(Type::kNews, encode(dropped)); };
-  link_->send(Type::kHello,
-              fmt::format("{} {} {}", kHandoverProtocol, kVersion, identity_of(data)));
-  link_->send(Type::kReady, {});
-  for (;;) {
-    Result<HandoverLink::Frame> frame = co_await link_->receive(MonoTime::max());
-    if (!frame) co_return frame.error();
-    if (frame->type == Type::kRefused) {
-      co_return Error(ErrorKind::kConflict, "the running daemon goes on: " + frame->payload,
-                      ErrorSource::kPeer);
-    }
-    if (frame->type == Type::kNews) hear(frame->payload);
-    if (frame->type != Type::kCommit) continue;
-    // One name a line, in the order of the descriptors: the lock first.
-    std::string_view names = frame->payload;
-    estate_.in_good_order = names.starts_with("good\n");
-    names.remove_prefix(std::min(names.size(), names.find('\n') + 1));
-    for (services::Descriptor& fd : frame->fds) {
-      const std::string name(names.substr(0, names.find('\n')));
-      names.remove_prefix(std::min(names.size(), name.size() + 1));
-      if (name == "lock") {
-        estate_.lock = std::move(fd);
-      } else if (name == kControlName) {
-        estate_.control = std::move(fd);
-      } else {
-        estate_.listeners.emplace(name, std::move(fd));
-      }
-    }
-    if (!estate_.lock.is_open()) co_return Error(ErrorKind::kInvalidArgument, "no lock was given");
-    co_return Result<void>();
-  }
-}
-
-Task<void> Heir::listen() {
-  for (;;) {
-    const Result<HandoverLink::Frame> frame = co_await link_->receive(MonoTime::max());
-    if (!frame) break;
-    if (frame->type == Type::kNews) hear(frame->payload);
-  }
-  gone_ = true;
-  log_.info("earlier_process_ended", {{"calls", calls_->all().size()}});
-  calls_->lose_adopted();
-}
-
-// ---- the earlier process
 
 Succession::Succession(Parts parts)
     : parts_(std::move(parts)),
@@ -383,7 +290,7 @@ Task<Result<void>> Succession::give(Born* born) {
   std::string names = estate_->in_good_order ? "good\nlock\n" : "crashed\nlock\n";
   std::vector<int> fds = {estate_->lock.get()};
   if (estate_->control.is_open()) {
-    names += std::string(kControlName) + "\n";
+    names += std::string(kControlOfEstate) + "\n";
     fds.push_back(estate_->control.get());
   }
   for (const auto& [place, fd] : estate_->listeners) {

@@ -34,6 +34,9 @@ namespace sluice::app {
 /// The descriptor of the link, for a process that is to take over.
 inline constexpr const char* kHandoverVariable = "SLUICE_HANDOVER_FD";
 
+/// How the control socket is named among the descriptors of kCommit.
+inline constexpr std::string_view kControlOfEstate = "control";
+
 /// The successor's side.
 class Heir {
  public:
