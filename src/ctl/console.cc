@@ -23,7 +23,12 @@ std::size_t sequence_end(std::string_view text, std::size_t at) {
     }
     return std::string_view::npos;
   }
-  if (std::string_view("]PX^_").find(kind) == std::string_view::npos) return at + 2;
+  if (std::string_view("]PX^_").find(kind) == std::string_view::npos) {
+    std::size_t end = at + 1;
+    while (end < text.size() && text[end] >= 0x20 && text[end] <= 0x2F) ++end;
+    if (end == text.size()) return std::string_view::npos;
+    return text[end] >= 0x30 && text[end] <= 0x7E ? end + 1 : end;
+  }
   for (std::size_t i = at + 2; i < text.size(); ++i) {
     if (text[i] == '\a') return i + 1;
     if (text[i] == kEscape && i + 1 < text.size() && text[i + 1] == '\\') return i + 2;
