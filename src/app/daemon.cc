@@ -308,7 +308,7 @@ Result<void> Daemon::listen() {
   ServiceHost::Sockets none;
   const Result<void> services =
       services_.listen(*config_, parts_.estate != nullptr ? &parts_.estate->listeners : &none);
-  if (!services) return services.error().within("[service_registry]");
+  if (!services) return services.error();
   const bool inherited = parts_.estate != nullptr && parts_.estate->control.is_open();
   const Result<void> control =
       inherited ? control_->adopt(parts_.estate->control.release(), parts_.control)
@@ -348,7 +348,12 @@ Surroundings Daemon::surroundings() {
           .hooks = hooks_,
           .callbacks = *callbacks_,
           .find_agent = [this](std::string_view name) { return gateway_->agent(name); },
-          .services = services_.manager()};
+          .services = services_.manager(),
+          .ask_agent =
+              [this](std::string agent, TurnRequest request, std::string prompt, Duration most) {
+                return gateway_->ask(std::move(agent), std::move(request), std::move(prompt),
+                                     std::chrono::duration_cast<std::chrono::milliseconds>(most));
+              }};
 }
 
 Task<Result<void>> Daemon::register_channels() {

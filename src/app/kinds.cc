@@ -115,7 +115,7 @@ MadeAgent make_webhook(const config::Instance& instance, Surroundings& around) {
 
 MadeAgent make_service(const config::Instance& instance, Surroundings& around) {
   return std::unique_ptr<Agent>(std::make_unique<ServiceAgent>(
-      instance.name, instance.get<ServiceAgentOptions>(), around.services));
+      instance.name, instance.get<ServiceAgentOptions>(), around.services, around.ask_agent));
 }
 
 ModelSurroundings model_surroundings(Surroundings& around) {

@@ -55,6 +55,9 @@ struct Surroundings {
   CallbackMount& callbacks;                                                 // there too
   std::function<std::shared_ptr<Agent>(std::string_view name)> find_agent;  // for turns
   services::ServiceManager& services;
+  std::function<Task<Result<AgentReply>>(std::string agent, TurnRequest request, std::string prompt,
+                                         Duration most)>
+      ask_agent;  // Gateway::ask
 };
 
 struct ChannelKind {

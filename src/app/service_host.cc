@@ -1,7 +1,10 @@
 #include "app/service_host.h"
 
+#include <fmt/format.h>
+
 #include "app/settings.h"
 #include "app/version.h"
+#include "auth/secret_text.h"
 #include "services/connectors.h"
 #include "services/options.h"
 
@@ -10,6 +13,14 @@ namespace sluice::app {
 using services::ServiceEvent;
 
 namespace {
+
+constexpr std::string_view kRegistry = "service_registry";
+constexpr std::string_view kCallbacks = "service_callbacks";
+
+/// As a successor finds it: not if it is to listen elsewhere.
+std::string place_of(std::string_view section, std::uint16_t port) {
+  return fmt::format("{} {}", section, port);
+}
 
 std::unique_ptr<services::Connector> peer_connector(net::Poller& poller, std::string_view kind,
                                                     std::string address, std::uint16_t port,
@@ -26,7 +37,8 @@ ServiceHost::ServiceHost(Parts parts)
     : parts_(std::move(parts)),
       poller_(parts_.shard),
       reaper_(poller_, parts_.log),
-      manager_({parts_.shard, parts_.log, parts_.metrics, std::string(kVersion)}),
+      manager_(
+          {parts_.shard, parts_.log, parts_.metrics, std::string(kVersion), &auth::random_secret}),
       registry_({parts_.shard, parts_.log, parts_.metrics, manager_,
                  [this](const services::Registration& one, services::Framing framing) {
                    return peer_connector(poller_, one.kind, one.address, one.port, one.path,
@@ -36,6 +48,10 @@ ServiceHost::ServiceHost(Parts parts)
       registry_port_(poller_, parts_.log,
                      [this](std::string method, boost::json::value params) {
                        return registry_.serve(std::move(method), std::move(params));
+                     }),
+      callback_port_(poller_, parts_.log,
+                     [this](std::string method, boost::json::value params) {
+                       return manager_.callbacks().serve({}, std::move(method), std::move(params));
                      }),
       tasks_(parts_.shard) {
   tasks_.spawn("service_events", tell_events());
@@ -99,7 +115,7 @@ Result<void> ServiceHost::start(const config::Config& config,
     if (!started) return started.error().within("services." + choice.instance->name);
   }
   wanted_ = wanted_by(config);
-  registry_.configure(config.section<services::RegistryOptions>("service_registry").token,
+  registry_.configure(config.section<services::RegistryOptions>(kRegistry),
                       config.section<services::ServiceDefaults>("service_defaults"));
   for (const std::string& mark : registry_.load(marks)) {
     // Written by another version, or the configuration has taken the name.
@@ -108,25 +124,33 @@ Result<void> ServiceHost::start(const config::Config& config,
   return {};
 }
 
-std::string ServiceHost::place_of(std::uint16_t port) {
-  return "service_registry " + std::to_string(port);
+Result<void> ServiceHost::listen_on(services::RpcServer* server, std::string_view section,
+                                    std::uint16_t port, Sockets* inherited) {
+  if (server->port() == port) return {};
+  server->release();
+  if (port == 0) return {};
+  const auto found = inherited->find(place_of(section, port));
+  const bool given = found != inherited->end() && found->second.is_open();
+  const Result<void> listening =
+      given ? server->adopt(std::move(found->second)) : server->listen(port);
+  if (!listening) return listening.error().within(fmt::format("[{}]", section));
+  return {};
 }
 
 Result<void> ServiceHost::listen(const config::Config& config, Sockets* inherited) {
-  const auto& options = config.section<services::RegistryOptions>("service_registry");
-  const std::uint16_t wanted = options.token.empty() ? 0 : options.port;
-  if (registry_port_.port() == wanted) return {};
-  registry_port_.release();
-  if (wanted == 0) return {};
-  const auto found = inherited->find(place_of(wanted));
-  return found != inherited->end() && found->second.is_open()
-             ? registry_port_.adopt(std::move(found->second))
-             : registry_port_.listen(wanted);
+  const auto& registry = config.section<services::RegistryOptions>(kRegistry);
+  const auto& callbacks = config.section<services::CallbackPortOptions>(kCallbacks);
+  const std::uint16_t open = registry.token.empty() ? 0 : registry.port;
+  const Result<void> listening = listen_on(&registry_port_, kRegistry, open, inherited);
+  if (!listening) return listening;
+  return listen_on(&callback_port_, kCallbacks, callbacks.port, inherited);
 }
 
 void ServiceHost::leave(Sockets* out) {
-  const std::uint16_t port = registry_port_.port();
-  if (port != 0) out->emplace(place_of(port), registry_port_.release());
+  const std::uint16_t registry = registry_port_.port();
+  if (registry != 0) out->emplace(place_of(kRegistry, registry), registry_port_.release());
+  const std::uint16_t callbacks = callback_port_.port();
+  if (callbacks != 0) out->emplace(place_of(kCallbacks, callbacks), callback_port_.release());
   for (const auto& [name, wanted] : wanted_) {
     if (wanted.exclusive) tasks_.spawn("service_leaves", stop_for_good(name));
   }
@@ -161,15 +185,16 @@ Task<void> ServiceHost::reload(std::shared_ptr<const config::Config> config,
     if (!started) failed->push_back(started.error().within("[services." + name + "]").context());
   }
   wanted_ = std::move(next);
-  registry_.configure(config->section<services::RegistryOptions>("service_registry").token,
+  registry_.configure(config->section<services::RegistryOptions>(kRegistry),
                       config->section<services::ServiceDefaults>("service_defaults"));
   Sockets none;
   const Result<void> listening = listen(*config, &none);
-  if (!listening) failed->push_back(listening.error().within("[service_registry]").context());
+  if (!listening) failed->push_back(listening.error().context());
 }
 
 Task<Result<void>> ServiceHost::stop(Duration within) {
   registry_port_.release();
+  callback_port_.release();
   co_await manager_.stop_all(parts_.shard.now() + within);
   co_return Result<void>();
 }

@@ -73,7 +73,8 @@ class ServiceHost {
   services::ServicePlan plan_of(const config::Instance& instance,
                                 const services::ServiceSettings& settings);
   Task<void> tell_events();
-  static std::string place_of(std::uint16_t port);
+  static Result<void> listen_on(services::RpcServer* server, std::string_view section,
+                                std::uint16_t port, Sockets* inherited);
   Task<void> stop_for_good(std::string name);
 
   Parts parts_;
@@ -82,6 +83,7 @@ class ServiceHost {
   services::ServiceManager manager_;
   services::Registry registry_;
   services::RpcServer registry_port_;
+  services::RpcServer callback_port_;
   std::map<std::string, Wanted> wanted_;
   TaskGroup tasks_;
 };

@@ -119,6 +119,38 @@ void check_services(const config::Config& config, config::Problems& problems) {
   }
 }
 
+/// Who is asked by callbacks must be there.
+void check_callbacks(const config::Config& config, config::Problems& problems) {
+  std::vector<std::string> agents;
+  for (const config::Instance* agent : agent_plans(config)) agents.push_back(agent->name);
+  std::vector<std::string> services;
+  for (const ServiceChoice& one : service_plans(config)) services.push_back(one.instance->name);
+  const auto check = [&](config::Position at, const std::string& path,
+                         const services::CallbackRules& rules) {
+    const auto missing = [](const std::vector<std::string>& all, const std::string& name) {
+      return std::find(all.begin(), all.end(), name) == all.end();
+    };
+    if (!rules.agent.empty() && missing(agents, rules.agent)) {
+      problems.error(
+          at, path + ".agent",
+          fmt::format("[{}] agent: there is no enabled agent \"{}\"{}", path,
+                      config::printable(rules.agent), config::suggestion(rules.agent, agents)));
+    }
+    for (const std::string& name : rules.services) {
+      if (!missing(services, name)) continue;
+      problems.error(at, path + ".services",
+                     fmt::format("[{}] services: there is no enabled service \"{}\"{}", path,
+                                 config::printable(name), config::suggestion(name, services)));
+    }
+  };
+  for (const ServiceChoice& one : service_plans(config)) {
+    check(one.instance->at, "services." + one.instance->name + ".callbacks",
+          one.settings.callbacks);
+  }
+  check({}, "service_registry.callbacks",
+        config.section<services::RegistryOptions>("service_registry").callbacks);
+}
+
 /// What agents call must be there.
 void check_called(const config::Config& config, config::Problems& problems) {
   std::vector<std::string> names;
@@ -144,6 +176,7 @@ config::Loaded checked(config::Loaded loaded, const std::string& path) {
   check_names(*loaded.config, problems);
   check_services(*loaded.config, problems);
   check_called(*loaded.config, problems);
+  check_callbacks(*loaded.config, problems);
   if (problems.errors() > 0) loaded.config.reset();
   for (config::Diagnostic& problem : problems.take()) loaded.problems.push_back(std::move(problem));
   return loaded;
@@ -167,6 +200,8 @@ config::Schema make_schema() {
   schema.section<services::RegistryOptions>(
       "service_registry",
       "Where extension services register themselves at run time (docs/services.md).");
+  schema.section<services::CallbackPortOptions>(
+      "service_callbacks", "Where services ask back that do not use their own connections for it.");
   config::Kinds channels;
   channels.common<InstanceOptions>().common<AccountOptions>();
   for (const ChannelKind& kind : channel_kinds()) kind.declare(channels);

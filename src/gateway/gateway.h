@@ -133,6 +133,14 @@ class Gateway {
   /// registered (counted), kConflict if the key was used with another text.
   Task<Result<Accepted>> send_to(std::string channel, OutboundMessage message, std::string key);
 
+  /// Asks an agent beside the turn that `request` is of, as that person, under request.request_id:
+  /// within the agent's limit, its time or `most` (0: its own), and the person's budget, of which
+  /// it uses up a turn. Nothing of it is in the conversation. kNotFound: no such agent;
+  /// kOverloaded: it is at its limit; kRateLimited: the budget; kUnavailable: we are stopping or
+  /// have handed over; kTimeout; kUnsupported: it answers later; kBadResponse; the agent's.
+  Task<Result<AgentReply>> ask(std::string agent, TurnRequest request, std::string prompt,
+                               milliseconds most);
+
   /// The answer to an attempt that its agent parked (C15); returns when it is on disk. A turn that
   /// is still being parked is waited for, 10 s at most. An error as the answer ends the turn like
   /// one of the agent's. Errors: kNotFound (it has ended, or never was), kConflict (another attempt

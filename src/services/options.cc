@@ -54,12 +54,28 @@ void declare(config::Section<ServiceDefaults>& s) {
       .between(milliseconds(100), minutes(10));
 }
 
+void declare(config::Section<CallbackRules>& s) {
+  using O = CallbackRules;
+  s.text("agent", &O::agent, "The agent that answers callback.ai; empty: nobody.");
+  s.list("services", &O::services, "The services whose tools callback.tool may call.");
+  s.integer("uses", &O::uses, "Callbacks of one call of a tool.").between(1, 1'000);
+  s.integer("per_minute", &O::per_minute, "Callbacks of the service, in all.").between(1, 10'000);
+}
+
+void declare(config::Section<CallbackPortOptions>& s) {
+  s.integer("port", &CallbackPortOptions::port,
+            "The port on 127.0.0.1, 9528 by custom; 0: closed, services ask back on their own "
+            "connections.")
+      .between(0, 65'535);
+}
+
 void declare(config::Section<RegistryOptions>& s) {
   using O = RegistryOptions;
   s.secret("token", &O::token,
            "What services that register at run time have to know, 16 bytes or more. Without it the "
            "port is closed.");
   s.integer("port", &O::port, "The port on 127.0.0.1.").between(1, 65'535);
+  s.section("callbacks", &O::callbacks, "What those that register may ask back.");
   s.check([](const O& options) {
     const std::size_t size = options.token.reveal().size();
     return size == 0 || size >= O::kTokenLeast ? std::string() : "token: 16 bytes or more";
@@ -97,6 +113,8 @@ void declare(config::Section<ServiceOptions>& s) {
   s.integer("max_calls", &O::max_calls, "Calls of it at once; more are refused.").between(1, 256);
   s.flag("critical", &O::critical,
          "Whether the daemon is not ready while this one is not running.");
+  s.section("callbacks", &O::callbacks,
+            "What it may ask back while a tool of it is called for somebody.");
 }
 
 void declare(config::Section<ProgramOptions>& s) {
@@ -151,6 +169,7 @@ ServiceSettings settings_of(const ServiceOptions& options, const ServiceDefaults
   out.stop_timeout = or_default(options.stop_timeout, defaults.stop_timeout);
   out.calls_most = options.max_calls;
   out.critical = options.critical;
+  out.callbacks = options.callbacks;
   return out;
 }
 
@@ -160,6 +179,9 @@ std::string check_settings(const ServiceSettings& settings) {
   }
   if (settings.reconnect.delay_most < settings.reconnect.delay) {
     return "reconnect_delay_max must not be shorter than reconnect_delay";
+  }
+  if (settings.callbacks.any() && settings.protocol != Protocol::kSluice) {
+    return "callbacks need protocol = \"sluice\"";
   }
   return {};
 }

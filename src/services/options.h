@@ -30,6 +30,12 @@ struct RegistryOptions {
   static constexpr std::size_t kTokenLeast = 16;
   config::Secret token;  // empty: nobody may
   std::uint16_t port = 9527;
+  CallbackRules callbacks;  // of all that register
+};
+
+/// [service_callbacks]: where services ask back that do not use their own connection for it.
+struct CallbackPortOptions {
+  std::uint16_t port = 0;  // 0: closed
 };
 
 /// What every service has besides the options of its kind. 0, or -1 for attempts: as in the
@@ -48,6 +54,7 @@ struct ServiceOptions {
   std::chrono::milliseconds stop_timeout{0};
   std::uint32_t max_calls = ServiceSettings{}.calls_most;
   bool critical = false;
+  CallbackRules callbacks;
 };
 
 struct ProgramOptions {
@@ -68,7 +75,9 @@ struct UnixOptions {
 };
 
 void declare(config::Section<ServiceDefaults>& s);
+void declare(config::Section<CallbackRules>& s);
 void declare(config::Section<RegistryOptions>& s);
+void declare(config::Section<CallbackPortOptions>& s);
 void declare(config::Section<ServiceOptions>& s);
 void declare(config::Section<ProgramOptions>& s);
 void declare(config::Section<TcpOptions>& s);

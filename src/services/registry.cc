@@ -43,15 +43,27 @@ Registry::Registry(Parts parts)
   tasks_.spawn("service_registry_tidies", tidy());
 }
 
-void Registry::configure(config::Secret token, const ServiceDefaults& defaults) {
-  token_ = std::move(token);
+void Registry::configure(const RegistryOptions& options, const ServiceDefaults& defaults) {
+  std::map<std::string, ServiceSettings> before;
+  for (const auto& [name, entry] : entries_) before[name] = settings_for(entry.registration);
+  options_ = options;
   defaults_ = defaults;
+  for (const auto& [name, settings] : before) {
+    if (settings_for(entries_.at(name).registration) == settings) continue;
+    tasks_.spawn("service_registry", refresh(name));
+  }
+}
+
+ServiceSettings Registry::settings_for(const Registration& registration) const {
+  ServiceSettings out = settings_of(registration.options, defaults_);
+  if (out.protocol == Protocol::kSluice) out.callbacks = options_.callbacks;
+  return out;
 }
 
 ServicePlan Registry::plan_of(const Registration& registration) const {
   const Framing framing = framing_of(registration.options, registration.kind);
-  return {registration.name, settings_of(registration.options, defaults_),
-          parts_.connect(registration, framing), true, registration.capabilities};
+  return {registration.name, settings_for(registration), parts_.connect(registration, framing),
+          true, registration.capabilities};
 }
 
 Result<void> Registry::start(const Registration& registration) {
@@ -81,7 +93,7 @@ std::vector<std::string> Registry::load(const Marks& marks) {
 
 Result<json::object> Registry::let_in(json::value params) {
   const std::string given = text_member(params, "token");
-  if (token_.empty() || !(config::Secret(given) == token_)) {
+  if (options_.token.empty() || !(config::Secret(given) == options_.token)) {
     refused_.add();
     return refusal(ErrorKind::kPermissionDenied, "\"token\" is not the registry's");
   }
@@ -152,7 +164,7 @@ Task<Result<void>> Registry::keep(std::string name) {
 Task<Registry::Answer> Registry::add(json::object params) {
   auto registration = read_registration(params);
   if (!registration) co_return registration.error();
-  const std::string problem = check_settings(settings_of(registration->options, defaults_));
+  const std::string problem = check_settings(settings_for(*registration));
   if (!problem.empty()) co_return refusal(ErrorKind::kInvalidArgument, problem);
   const std::string name = registration->name;
   const auto known = entries_.find(name);
@@ -232,7 +244,7 @@ Task<Registry::Answer> Registry::update(json::object params) {
   params["name"] = (*found)->first;  // by which others know it
   auto registration = read_registration(params);
   if (!registration) co_return registration.error();
-  const std::string problem = check_settings(settings_of(registration->options, defaults_));
+  const std::string problem = check_settings(settings_for(*registration));
   if (!problem.empty()) co_return refusal(ErrorKind::kInvalidArgument, problem);
   const Result<void> replaced = co_await replace((*found)->first, std::move(*registration));
   if (!replaced) co_return replaced.error();
@@ -254,6 +266,17 @@ Registry::Answer Registry::beat(const std::string& id) {
   const Result<void> beaten = parts_.manager.heartbeat((*found)->first);
   if (!beaten) return beaten.error();
   return Answer(json::object());
+}
+
+Task<void> Registry::refresh(std::string name) {
+  const auto found = entries_.find(name);
+  if (found == entries_.end() || found->second.busy) co_return;
+  Registration same = found->second.registration;
+  const Result<void> again = co_await replace(name, std::move(same));
+  if (!again) {
+    parts_.log.warn("service_not_begun_anew",
+                    {{"service", name}, {"error", again.error().to_string()}});
+  }
 }
 
 Task<void> Registry::forget(std::string name) {

@@ -53,9 +53,9 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  /// What holds from now on; an empty token lets nobody in. Registrations keep the defaults that
-  /// they were made with.
-  void configure(config::Secret token, const ServiceDefaults& defaults);
+  /// What holds from now on; an empty token lets nobody in. Services that are there are begun anew
+  /// if it says otherwise than before how they are treated.
+  void configure(const RegistryOptions& options, const ServiceDefaults& defaults);
   /// Starts what is on disk. Returns the marks that are not what we wrote.
   std::vector<std::string> load(const Marks& marks);
 
@@ -84,17 +84,19 @@ class Registry {
   Answer beat(const std::string& id);
   Result<boost::json::object> let_in(boost::json::value params);
   Result<Entries::iterator> find(const std::string& id);
+  ServiceSettings settings_for(const Registration& registration) const;
   ServicePlan plan_of(const Registration& registration) const;
   /// Its service is there and started, or nothing has changed.
   Result<void> start(const Registration& registration);
   Task<Result<void>> keep(std::string name);
   Task<Result<void>> replace(std::string name, Registration with);
   Task<void> remove_service(std::string name);
+  Task<void> refresh(std::string name);
   Task<void> forget(std::string name);
   Task<void> tidy();
 
   Parts parts_;
-  config::Secret token_;
+  RegistryOptions options_;
   ServiceDefaults defaults_;
   Entries entries_;  // by name
   TokenBucket writes_;

@@ -29,7 +29,12 @@ class RegistryTest : public ServicesTest {
           return std::make_unique<FakeConnector>(peer);
         },
         [this](std::string mark, std::string value) { return keep_mark(mark, value); }});
-    registry_->configure(config::Secret(kToken), ServiceDefaults());
+    registry_->configure(options(), ServiceDefaults());
+  }
+  static RegistryOptions options() {
+    RegistryOptions out;
+    out.token = config::Secret(kToken);
+    return out;
   }
   Task<Result<void>> keep_mark(std::string mark, std::string value) {
     if (store_takes_ > Duration(0)) co_await sleep_for(loop_, store_takes_);
@@ -91,7 +96,7 @@ TEST_F(RegistryTest, NobodyComesInWithoutTheToken) {
   EXPECT_EQ(say("service.register", params), "permission_denied");
   EXPECT_EQ(say("service.register", nullptr), "permission_denied");
   EXPECT_EQ(metrics_.value("sluice_service_registry_refused_total"), 3);
-  registry_->configure(config::Secret(), ServiceDefaults());
+  registry_->configure(RegistryOptions(), ServiceDefaults());
   params["token"] = "";
   EXPECT_EQ(say("service.register", params), "permission_denied");
   EXPECT_EQ(registry_->size(), 0u);
@@ -228,7 +233,7 @@ TEST_F(RegistryTest, WhatWasGivenUpAndSaysNothingIsForgotten) {
 TEST_F(RegistryTest, ANewStartKnowsThem) {
   const std::string id = id_of(ask("service.register", tcp("tools")));
   registry_.reset();
-  manager_.emplace(ServiceManager::Parts{loop_, log_, metrics_, "0.1"});
+  manager_.emplace(manager_parts());
   make();
   Registry::Marks marks(disk_.begin(), disk_.end());
   marks.emplace_back("service:bad", "{");
@@ -258,6 +263,19 @@ TEST_F(RegistryTest, ARequestGoesOnWhenWhoAskedIsGone) {
   advance(seconds(1));
   EXPECT_EQ(status("tools"), "running");
   EXPECT_EQ(registry_->size(), 1u);
+}
+
+TEST_F(RegistryTest, WhatTheConfigurationSaysAnewHoldsForThemToo) {
+  ask("service.register", tcp("tools"));
+  registry_->configure(options(), ServiceDefaults());
+  settle();
+  EXPECT_EQ(peers_.size(), 1u);
+  ServiceDefaults slower;
+  slower.timeout = std::chrono::milliseconds(60'000);
+  registry_->configure(options(), slower);
+  settle();
+  EXPECT_EQ(peers_.size(), 2u);
+  EXPECT_EQ(status("tools"), "running");
 }
 
 TEST_F(RegistryTest, TheConfigurationTakesItsNameBack) {

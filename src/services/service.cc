@@ -27,11 +27,14 @@ Error gone(std::string why) {
 Service::Service(Parts parts, ServicePlan plan)
     : loop_(parts.loop),
       events_(parts.events),
+      callbacks_(parts.callbacks),
       version_(std::move(parts.version)),
       name_(std::move(plan.name)),
       registered_(plan.registered),
       capabilities_(std::move(plan.capabilities)),
       settings_(plan.settings),
+      callback_quota_(std::make_shared<TokenBucket>(
+          settings_.callbacks.per_minute / 60.0, settings_.callbacks.per_minute, parts.loop.now())),
       connector_(std::move(plan.connector)),
       ring_(parts.loop, parts.log, name_),
       status_since_(parts.loop.now()),
@@ -245,7 +248,8 @@ ServiceInfo Service::info() const {
 }
 
 Task<Service::Answer> Service::call_tool(std::shared_ptr<Service> self, std::string tool,
-                                         json::value arguments, Duration timeout) {
+                                         json::value arguments, Duration timeout,
+                                         std::optional<CallOrigin> origin) {
   const Duration within = timeout > Duration(0) ? timeout : self->settings_.timeout;
   const MonoTime deadline = self->loop_.now() + within;
   while (self->status_ == kStarting || self->status_ == kReconnecting) {
@@ -278,6 +282,13 @@ Task<Service::Answer> Service::call_tool(std::shared_ptr<Service> self, std::str
   const Counted counted(self->calls_);
   RpcCall call = services::tool_call(self->settings_.protocol, tool, std::move(arguments),
                                      deadline - self->loop_.now());
+  // MCP has no word for it.
+  const bool may_ask = origin && self->settings_.protocol == Protocol::kSluice;
+  const Callbacks::Lease lease =
+      may_ask ? self->callbacks_.lend(self->name_, self->settings_.callbacks, self->callback_quota_,
+                                      std::move(*origin))
+              : Callbacks::Lease();
+  if (lease) call.params.get_object()["callback"] = lease.to_json();
   Answer answer = co_await Connection::call(self->connection_, std::move(call.method),
                                             std::move(call.params), deadline);
   (answer ? self->answered_ : self->failed_).add();

@@ -19,6 +19,7 @@
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "runtime/task_group.h"
+#include "services/callbacks.h"
 #include "services/connection.h"
 #include "services/events.h"
 #include "services/settings.h"
@@ -55,6 +56,7 @@ class Service {
     Logger& log;
     Metrics& metrics;
     ServiceEvents& events;
+    Callbacks& callbacks;
     std::string version;  // ours
   };
   using Answer = Connection::Answer;
@@ -88,9 +90,10 @@ class Service {
   /// Waits for a service that is on its way, then calls. timeout 0: the service's own.
   /// kUnavailable: it is stopped or given up (source kSelf: nothing was sent), or was lost under
   /// way (kPeer); kNotFound: it has no such tool; kOverloaded; kTimeout; else what it said.
-  /// Cancelling the task calls the request off.
+  /// Cancelling the task calls the request off. With an origin the service may call back.
   static Task<Answer> call_tool(std::shared_ptr<Service> self, std::string tool,
-                                boost::json::value arguments, Duration timeout);
+                                boost::json::value arguments, Duration timeout,
+                                std::optional<CallOrigin> origin);
 
  private:
   enum class Lost : std::uint8_t { kEnded, kSilent, kStopped };
@@ -118,11 +121,13 @@ class Service {
 
   Loop& loop_;
   ServiceEvents& events_;
+  Callbacks& callbacks_;
   const std::string version_;
   const std::string name_;
   const bool registered_;
   const std::vector<std::string> capabilities_;
   const ServiceSettings settings_;
+  const std::shared_ptr<TokenBucket> callback_quota_;  // shared with the leases of its calls
   std::unique_ptr<Connector> connector_;
   LogRing ring_;
 

@@ -28,9 +28,9 @@ Connection::Handlers Service::handlers() {
   return out;
 }
 
-Task<Service::Answer> Service::answer_request(std::string method, json::value) {
+Task<Service::Answer> Service::answer_request(std::string method, json::value params) {
   if (method == "ping") co_return Answer(json::object());
-  co_return Error(ErrorKind::kUnsupported, "there is no such method");
+  co_return co_await callbacks_.serve(name_, std::move(method), std::move(params));
 }
 
 void Service::on_notification(const std::string& method) {

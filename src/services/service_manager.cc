@@ -13,7 +13,18 @@ Error unknown(std::string_view name) {
 
 }  // namespace
 
-ServiceManager::ServiceManager(Parts parts) : parts_(std::move(parts)), tasks_(parts_.loop) {}
+ServiceManager::ServiceManager(Parts parts)
+    : parts_(std::move(parts)),
+      callbacks_({parts_.loop, parts_.metrics, parts_.new_token,
+                  [this](std::string service, std::string tool, boost::json::value arguments,
+                         Duration most, CallOrigin origin) {
+                    return call(std::move(service), std::move(tool), std::move(arguments), most,
+                                std::move(origin));
+                  },
+                  [this](const std::vector<std::string>& among, const std::string& tool) {
+                    return who_has(among, tool);
+                  }}),
+      tasks_(parts_.loop) {}
 
 ServiceManager::~ServiceManager() { abandon_all(); }
 
@@ -36,7 +47,8 @@ Result<void> ServiceManager::add(ServicePlan plan) {
     return Error(ErrorKind::kOverloaded, fmt::format("there are {} services", kServicesMost));
   }
   std::string name = plan.name;
-  Service::Parts parts{parts_.loop, parts_.log, parts_.metrics, events_, parts_.version};
+  Service::Parts parts{parts_.loop, parts_.log, parts_.metrics,
+                       events_,     callbacks_, parts_.version};
   auto service = std::make_shared<Service>(std::move(parts), std::move(plan));
   entries_.emplace(std::move(name), Entry{std::move(service)});
   return {};
@@ -92,11 +104,24 @@ Task<void> ServiceManager::stop_all(MonoTime deadline) {
 }
 
 Task<Service::Answer> ServiceManager::call(std::string name, std::string tool,
-                                           boost::json::value arguments, Duration timeout) {
+                                           boost::json::value arguments, Duration timeout,
+                                           std::optional<CallOrigin> origin) {
   const auto found = entry(name);
   if (!found) co_return found.error();
   const std::shared_ptr<Service> service = (*found)->service;
-  co_return co_await Service::call_tool(service, std::move(tool), std::move(arguments), timeout);
+  co_return co_await Service::call_tool(service, std::move(tool), std::move(arguments), timeout,
+                                        std::move(origin));
+}
+
+std::string ServiceManager::who_has(const std::vector<std::string>& among,
+                                    const std::string& tool) const {
+  for (const std::string& name : among) {
+    const auto info = find(name);
+    if (!info || info->status != ServiceStatus::kRunning) continue;
+    const auto named = [&](const ToolInfo& one) { return one.name == tool; };
+    if (std::any_of(info->tools.begin(), info->tools.end(), named)) return name;
+  }
+  return {};
 }
 
 std::size_t ServiceManager::count() const {

@@ -9,8 +9,10 @@
 // Limits: kServicesMost services; those of a Service.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +29,8 @@ class ServiceManager {
     Loop& loop;
     Logger& log;
     Metrics& metrics;
-    std::string version;  // ours, as services are told
+    std::string version;                     // ours, as services are told
+    std::function<std::string()> new_token;  // Callbacks::Parts
   };
   explicit ServiceManager(Parts parts);
   ~ServiceManager();
@@ -52,7 +55,7 @@ class ServiceManager {
 
   /// Service::call_tool. kNotFound: there is no such service.
   Task<Service::Answer> call(std::string name, std::string tool, boost::json::value arguments,
-                             Duration timeout);
+                             Duration timeout, std::optional<CallOrigin> origin = {});
 
   /// How many are started.
   std::size_t count() const;
@@ -65,6 +68,7 @@ class ServiceManager {
   /// Of those, the ones without which we are not ready.
   std::vector<std::string> critical_ill() const;
   ServiceEvents& events() { return events_; }
+  Callbacks& callbacks() { return callbacks_; }
 
  private:
   struct Entry {
@@ -72,10 +76,12 @@ class ServiceManager {
     std::uint64_t started = 0;  // the number of its start
   };
   Result<Entry*> entry(std::string_view name);
+  std::string who_has(const std::vector<std::string>& among, const std::string& tool) const;
   void abandon_all();
 
   Parts parts_;
   ServiceEvents events_;
+  Callbacks callbacks_;
   std::map<std::string, Entry, std::less<>> entries_;
   std::uint64_t starts_ = 0;
   bool stopping_ = false;

@@ -27,12 +27,14 @@ struct FakePeer {
   bool answers_pings = true;
   bool answers_calls = true;
   bool closes_when_asked = true;
+  bool own_protocol = false;  // not MCP's
   std::string version = "2025-06-18";
   int connects = 0;
-  int cuts = 0;                    // links that were destroyed without being closed
-  int closes = 0;                  // links that were closed in order
-  std::vector<std::string> heard;  // methods, in their order
-  std::vector<RpcMessage> calls;   // of tools
+  int cuts = 0;                      // links that were destroyed without being closed
+  int closes = 0;                    // links that were closed in order
+  std::vector<std::string> heard;    // methods, in their order
+  std::vector<RpcMessage> calls;     // of tools
+  std::vector<std::string> answers;  // to what it asked
 
   Loop& loop;
   std::deque<std::string> frames;  // on their way to the gateway
@@ -52,8 +54,15 @@ struct FakePeer {
   }
   void hear(const std::string& text) {
     for (RpcMessage& message : *decode_rpc(text)) {
+      if (message.type == RpcMessage::Type::kResponse) {
+        answers.push_back(text);
+        continue;
+      }
       heard.push_back(message.method);
-      if (message.method == "initialize" && greets) {
+      if (message.method == "initialize" && own_protocol) {
+        say(encode_result(message.id, boost::json::parse(R"({"name":"fake","version":"3",
+            "capabilities":[{"name":"tools","config":{"tools":[{"name":"add"}]}}]})")));
+      } else if (message.method == "initialize" && greets) {
         say(encode_result(message.id, boost::json::parse(R"({"protocolVersion":")" + version + R"(",
                               "capabilities":{"tools":{}},"serverInfo":{"name":"fake","version":"3"}})")));
       } else if (message.method == "tools/list") {
@@ -61,7 +70,7 @@ struct FakePeer {
             message.id, boost::json::parse(R"({"tools":[{"name":"add","description":"Adds."}]})")));
       } else if (message.method == "ping" && answers_pings) {
         say(encode_result(message.id, boost::json::object()));
-      } else if (message.method == "tools/call") {
+      } else if (message.method == "tools/call" || message.method == "tool.execute") {
         if (answers_calls) say(encode_result(message.id, boost::json::object{{"sum", 3}}));
         calls.push_back(std::move(message));
       }
@@ -126,6 +135,10 @@ class ServicesTest : public SimulatedTest {
   using What = ServiceEvent::What;
   using Answer = Service::Answer;
 
+  ServiceManager::Parts manager_parts() {
+    return {loop_, log_, metrics_, "0.1",
+            [this] { return "a token of many bytes, number " + std::to_string(++tokens_); }};
+  }
   FakePeer& add(const std::string& name, ServiceSettings settings = {}) {
     FakePeer& peer = *peers_.emplace_back(std::make_unique<FakePeer>(loop_));
     const auto added =
@@ -190,10 +203,10 @@ class ServicesTest : public SimulatedTest {
   std::vector<std::unique_ptr<FakePeer>> peers_;
   std::vector<std::shared_ptr<std::optional<Answer>>> answers_;
   std::vector<std::shared_ptr<std::optional<Result<void>>>> stops_;
+  std::uint64_t tokens_ = 0;
   MemoryLogger log_;
   Metrics metrics_;
-  std::optional<ServiceManager> manager_{std::in_place,
-                                         ServiceManager::Parts{loop_, log_, metrics_, "0.1"}};
+  std::optional<ServiceManager> manager_{std::in_place, manager_parts()};
   ServiceEvents::Subscriber subscriber_{loop_, manager_->events()};
   TaskGroup tasks_{loop_};
 };

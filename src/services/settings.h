@@ -13,6 +13,16 @@
 
 namespace sluice::services {
 
+/// What a service may ask back while it works for somebody (callbacks.h).
+struct CallbackRules {
+  std::string agent;                  // answers callback.ai; empty: it may not
+  std::vector<std::string> services;  // whose tools callback.tool may call
+  std::uint32_t uses = 10;            // of the token of one request
+  std::uint32_t per_minute = 60;      // of all its requests together
+  bool any() const { return !agent.empty() || !services.empty(); }
+  friend bool operator==(const CallbackRules&, const CallbackRules&) = default;
+};
+
 struct ServiceSettings {
   Protocol protocol = Protocol::kMcp;
   /// Of connecting and greeting together, and of a call that names no other.
@@ -27,6 +37,7 @@ struct ServiceSettings {
   bool critical = false;
   /// Connection::Handlers::passes_over_noise.
   bool passes_over_noise = false;
+  CallbackRules callbacks;
   friend bool operator==(const ServiceSettings&, const ServiceSettings&) = default;
 };
 

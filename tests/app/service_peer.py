@@ -36,6 +36,10 @@ TOOLS = [
     {"name": "die", "description": "Kills the service in mid-call."},
     {"name": "environment", "description": "What it got from who started it."},
     {"name": "fail", "description": "Refuses."},
+    {"name": "ask_ai", "description": "Asks an agent back."},
+    {"name": "ask_tool", "description": "Asks for a tool of another service."},
+    {"name": "ask_context", "description": "Asks for what there is not."},
+    {"name": "tell_token", "description": "Asks by the port that it is told, and tells its token."},
 ]
 
 
@@ -44,7 +48,7 @@ class Peer:
         self.read = read
         self.write = write
         self.lock = threading.Lock()
-        self.cancelled = set()
+        self.waiting = {}  # id of a request of ours: where its answer goes
 
     def frames(self):
         while True:
@@ -97,8 +101,42 @@ class Peer:
             {"name": "tools", "version": "1", "config": {"tools": [
                 {"name": t["name"], "description": t["description"]} for t in TOOLS]}}]}
 
-    def run_tool(self, name, arguments):
+    def ask(self, method, **params):
+        """A request of ours: its result, or its error."""
+        answered = threading.Event()
+        with self.lock:
+            id = "ours-%d" % len(self.waiting)
+            self.waiting[id] = answered
+        self.send({"id": id, "method": method, "params": params})
+        answered.wait()
+        return answered.said.get("result") if "result" in answered.said else answered.said["error"]
+
+    def ask_by_port(self, port, method, **params):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            stream = connection.makefile("rwb")
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+            stream.write(struct.pack(">I", len(body)) + body)
+            stream.flush()
+            said = json.loads(stream.read(struct.unpack(">I", stream.read(4))[0]))
+            return said["result"] if "result" in said else said["error"]
+
+    def ask_back(self, name, arguments, callback):
+        named = {key: callback[key] for key in ("token", "request_id", "service_id")}
+        if name == "ask_ai":
+            said = self.ask("callback.ai", prompt=arguments["text"], **named)
+        elif name == "ask_tool":
+            said = self.ask("callback.tool", tool_name="add", params={"a": 2, "b": 3}, **named)
+        elif name == "ask_context":
+            said = self.ask("callback.context", operation="get", **named)
+        else:
+            said = self.ask_by_port(int(arguments["text"]), "callback.ai", prompt="by the port", **named)
+            said = {**callback, "said": said}
+        return json.dumps(said, separators=(",", ":"))
+
+    def run_tool(self, name, arguments, callback):
         """The value, or an exception."""
+        if name in ("ask_ai", "ask_tool", "ask_context", "tell_token"):
+            return self.ask_back(name, arguments, callback)
         if name == "add":
             return arguments["a"] + arguments["b"]
         if name == "say":
@@ -138,7 +176,7 @@ class Peer:
             name = params["name" if mcp else "tool_name"]
             arguments = params["arguments" if mcp else "params"]
             try:
-                value = self.run_tool(name, arguments)
+                value = self.run_tool(name, arguments, params.get("callback"))
                 result = {"content": [{"type": "text", "text": str(value)}]} if mcp else value
                 if given.mode == "wrong_ids":
                     id = "made up" if isinstance(id, int) else 1
@@ -164,6 +202,10 @@ class Peer:
                 return
             if method in ("notifications/cancelled", "request.cancel"):
                 print("called off", file=sys.stderr, flush=True)
+            elif message.get("id") in self.waiting:
+                answered = self.waiting[message["id"]]
+                answered.said = message
+                answered.set()
             elif "id" in message and method:
                 threading.Thread(target=self.answer, daemon=True,
                                  args=(message["id"], method, message.get("params"))).start()

@@ -49,6 +49,26 @@ std::string text_of_result(const json::value& result) {
   return text;
 }
 
+Task<Result<std::string>> text_of(Task<Result<AgentReply>> task) {
+  Result<AgentReply> reply = co_await std::move(task);
+  if (!reply) co_return reply.error();
+  co_return std::move(reply->text);
+}
+
+/// What is asked back is asked as the person of this turn.
+std::optional<services::CallOrigin> origin_of(const ServiceAgent::Ask& ask, TurnRequest request) {
+  if (!ask || request.messages.empty()) return std::nullopt;
+  request.history.clear();
+  const std::string id = request.request_id;
+  const auto turn = std::make_shared<const TurnRequest>(std::move(request));
+  return services::CallOrigin{
+      id, [ask, turn](std::string agent, std::string prompt, std::string as, Duration most) {
+        TurnRequest next = *turn;
+        next.request_id = std::move(as);
+        return text_of(ask(std::move(agent), std::move(next), std::move(prompt), most));
+      }};
+}
+
 }  // namespace
 
 void declare(config::Section<ServiceAgentOptions>& s) {
@@ -84,7 +104,7 @@ Result<AgentReply> reply_of_tool(const json::value& result) {
 }
 
 ServiceAgent::ServiceAgent(std::string name, ServiceAgentOptions options,
-                           services::ServiceManager& services)
+                           services::ServiceManager& services, Ask ask)
     : info_{std::move(name),
             "service",
             options.idempotent ? OnInterrupt::kRerun : OnInterrupt::kAsk,
@@ -93,7 +113,8 @@ ServiceAgent::ServiceAgent(std::string name, ServiceAgentOptions options,
             0},
       options_(std::move(options)),
       arguments_(object_in(options_.arguments)),
-      services_(services) {}
+      services_(services),
+      ask_(std::move(ask)) {}
 
 Task<Result<AgentReply>> ServiceAgent::run(TurnRequest request, DeltaSink&) {
   json::object arguments = arguments_;
@@ -102,8 +123,9 @@ Task<Result<AgentReply>> ServiceAgent::run(TurnRequest request, DeltaSink&) {
     arguments[options_.conversation_argument] =
         fmt::format("{}/{}/{}", request.account, request.chat, request.thread);
   }
-  const auto result = co_await services_.call(options_.service, options_.tool, std::move(arguments),
-                                              options_.timeout);
+  const auto result =
+      co_await services_.call(options_.service, options_.tool, std::move(arguments),
+                              options_.timeout, origin_of(ask_, std::move(request)));
   if (result) co_return reply_of_tool(*result);
   const Error& error = result.error();
   // What never left us, because the service was not there, was not done.

@@ -1,6 +1,7 @@
 #pragma once
 // ServiceAgent: answers a turn by calling a tool of an extension service. The tool's texts are the
-// reply; docs/agents/service.md is the guide.
+// reply; while it works, the service may call back for that person (services/callbacks.h).
+// docs/agents/service.md is the guide.
 //
 // Shard-confined. The ServiceManager outlives the agent. Cancelling a run calls the request off at
 // the service, which may have done it all the same.
@@ -9,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include <boost/json/object.hpp>
@@ -38,7 +40,11 @@ Result<AgentReply> reply_of_tool(const boost::json::value& result);
 
 class ServiceAgent : public Agent {
  public:
-  ServiceAgent(std::string name, ServiceAgentOptions options, services::ServiceManager& services);
+  /// Gateway::ask; empty: its service can't call back.
+  using Ask = std::function<Task<Result<AgentReply>>(std::string agent, TurnRequest request,
+                                                     std::string prompt, Duration most)>;
+  ServiceAgent(std::string name, ServiceAgentOptions options, services::ServiceManager& services,
+               Ask ask);
 
   const AgentInfo& info() const override { return info_; }
   Task<Result<AgentReply>> run(TurnRequest request, DeltaSink& sink) override;
@@ -50,6 +56,7 @@ class ServiceAgent : public Agent {
   ServiceAgentOptions options_;
   boost::json::object arguments_;
   services::ServiceManager& services_;
+  Ask ask_;
 };
 
 }  // namespace sluice

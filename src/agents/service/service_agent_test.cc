@@ -33,7 +33,7 @@ class ServiceAgentTest : public services::ServicesTest {
     auto message = std::make_shared<MessageRow>();
     message->text = text;
     request.messages.push_back(std::move(message));
-    agent_.emplace("helper", std::move(options), *manager_);
+    agent_.emplace("helper", std::move(options), *manager_, nullptr);
     tasks_.spawn("ask", keep(agent_->run(std::move(request), sink_), &reply_));
     settle();
   }
