@@ -12,6 +12,7 @@ timing: it makes a run alike, not identical.
 import argparse
 import asyncio
 import collections
+import ctypes
 import os
 import random
 import shutil
@@ -37,11 +38,38 @@ STALL_SECONDS = 20.0  # without any progress: what is open will not come
 
 # What the gateway is in the middle of when it dies.
 PHASES = ("idle", "accepting", "running", "delivering")
+# Who dies first in a round in which it hands over to a successor: one of them and later all, or all.
+RESTARTS = ("old", "new", "all")
 KILLS_FOR_ALL_PHASES = 10  # fewer may miss one by chance
+READ_AGAIN = 20  # times, what a busy machine did not let the daemon read in time
 
 
 class Failed(Exception):
     """The run cannot go on; the text says why."""
+
+
+class Restart:
+    """In the killer's thread: at its instant the daemon is asked to hand over, and at another one of
+    the two dies."""
+
+    def __init__(self, process, first, asked_at, dies_at):
+        self.process = process
+        self.first = first
+        self.asked_at = asked_at
+        self.dies_at = dies_at
+        self.asked = self.died = False
+        self.both = 0  # kills that found two processes
+
+    def go_on(self, now):
+        if not self.asked and now >= self.asked_at:
+            self.asked = True
+            self.process.ask_to_restart()
+        if self.first != "all" and not self.died and now >= self.dies_at:
+            family = self.process.family()
+            self.died = True
+            if len(family) > 1:
+                self.both += 1
+                self.process.kill_family(slice(0, 1) if self.first == "old" else slice(1, None))
 
 
 class Killer(threading.Thread):
@@ -49,23 +77,29 @@ class Killer(threading.Thread):
     where in its work the daemon is. It waits for the round's messages and for the phase that the
     round aims at, but no longer than the round may take."""
 
-    def __init__(self, process, snapshot, ready, after, aim):
+    def __init__(self, process, snapshot, ready, after, aim, restart):
         super().__init__(daemon=True)
         self.process = process
         self.snapshot = snapshot
         self.earliest = ready + after
         self.latest = ready + ROUND_SECONDS
         self.aim = aim
+        self.restart = restart
         self.found = None  # the snapshot at the kill
         self.took = 0.0
 
     def run(self):
         while True:
             now = time.monotonic()
+            if self.restart is not None:
+                self.restart.go_on(now)
             found = self.snapshot()
             enough = found["accepted"] >= MESSAGES_PER_ROUND and found[self.aim]
             if now >= self.latest or (now >= self.earliest and enough):
-                self.process.kill_now()
+                if self.restart is None:
+                    self.process.kill_now()
+                else:
+                    self.restart.both += self.process.kill_family() > 1
                 self.found = found
                 self.took = now
                 return
@@ -83,6 +117,7 @@ class Run:
         self.binary = arguments.binary
         self.seed = arguments.seed
         self.phases = collections.Counter()
+        self.restarts = collections.Counter()  # that were hit while there were two processes
         self.started = self.short = self.fewest = 0
         self.slowest = 0.0
         self.start_took = 0.1  # seconds, of the newest start
@@ -171,6 +206,20 @@ class Run:
         if code != -9:
             raise Failed(f"the daemon ended by itself with code {code}; see daemon.log")
 
+    def plan_restart(self, ready, after):
+        """Two processes overlap for a few hundred milliseconds: most instants are among those."""
+        asked = ready + self.chance.random() * max(after - 0.3, 0.05)
+        first = min(RESTARTS, key=lambda who: (self.restarts[who], self.chance.random()))
+        return Restart(self.process, first, asked, asked + self.chance.random() * 0.4)
+
+    async def bury(self, killer):
+        """The one that was started may have ended well: its successor is killed in its place."""
+        while killer.is_alive():
+            await asyncio.sleep(0.002)
+        code = await self.process.bury_family()
+        if code not in (0, -9):
+            raise Failed(f"the daemon ended by itself with code {code}; see daemon.log")
+
     async def round(self, aim):
         """One life of the daemon. False if it was too short to count."""
         began = self.world.ledger.accepted
@@ -181,12 +230,18 @@ class Run:
         self.agents.calm = self.receiver.calm = aim == "idle"
         self.world.load.open(IDLE_MESSAGES if aim == "idle" else 1 << 30)
         after = self.chance.random() * (ROUND_SECONDS - 0.1)
-        killer = Killer(self.process, lambda: self.snapshot(began), ready, after, aim)
+        restart = self.plan_restart(ready, after) if aim == "anything" else None
+        killer = Killer(self.process, lambda: self.snapshot(began), ready, after, aim, restart)
         killer.start()
-        await self.reap_the_killed()
+        if restart is None:
+            await self.reap_the_killed()
+        else:
+            await self.bury(killer)
         self.world.load.close()
         while killer.is_alive():
             await asyncio.sleep(0.001)
+        if restart is not None:
+            self.restarts[restart.first] += restart.both > 0
         if killer.found is None:
             raise Failed("the daemon died before it was killed; see daemon.log")
         accepted = killer.found["accepted"]
@@ -253,6 +308,11 @@ class Run:
         while True:
             page = f"{path}/history?limit=200" + (f"&before={before}" if before else "")
             answer = await client.request("GET", page)
+            for _ in range(READ_AGAIN):
+                if answer.status != 503:
+                    break
+                await asyncio.sleep(0.5)
+                answer = await client.request("GET", page)
             if answer.status != 200:
                 raise Failed(f"GET {page} was answered {answer.status}")
             value = answer.json()
@@ -267,6 +327,8 @@ def say(run, verdict):
     print("phases hit: " + ", ".join(f"{phase} {run.phases[phase]}"
                                       for phase in (*PHASES, "waiting"))
           + f"; besides {run.started} kills while starting")
+    print("killed with a successor beside it: "
+          + ", ".join(f"{who} {run.restarts[who]}" for who in RESTARTS))
     print(f"at least {run.fewest} messages a round, killed at most {run.slowest:.2f} s after ready"
           + (f"; {run.short} rounds were too slow to count" if run.short else ""))
     print(", ".join(f"{name} {counts[name]}" for name in sorted(counts)))
@@ -286,6 +348,8 @@ def finish(run):
     if run.kills >= KILLS_FOR_ALL_PHASES:
         verdict.other += [f"no kill hit the phase \"{phase}\"" for phase in PHASES
                           if not run.phases[phase]]
+        if not sum(run.restarts.values()):
+            verdict.other.append("no kill hit a hand-over")
     say(run, verdict)
     for finding in verdict.findings():
         print(finding)
@@ -310,8 +374,14 @@ def parse():
     return arguments
 
 
+def adopt_orphans():
+    """prctl(2), PR_SET_CHILD_SUBREAPER: successors become ours when their parents die."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
 def main():
     arguments = parse()
+    adopt_orphans()
     sys.setswitchinterval(0.0005)  # the killer is not to wait for the loop
     folder = tempfile.mkdtemp(prefix="sluice-crash-")
     print(f"seed {arguments.seed}, {arguments.kills} kills of {arguments.binary}", flush=True)

@@ -13,6 +13,7 @@ STOP_SECONDS = 30.0
 
 CONFIG = """\
 shutdown_timeout = "20s"
+rollback_window = "100ms"
 
 [server]
 listen = ["127.0.0.1:{port}"]
@@ -150,6 +151,61 @@ class Daemon:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         except ProcessLookupError:
             pass  # it ended by itself; reap() tells how
+
+    def ask_to_restart(self):
+        """Any thread. It hands over to another process of its own, as at an upgrade."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGUSR1)
+        except ProcessLookupError:
+            pass
+
+    def family(self):
+        """Any thread. The processes that run on these files: one, or during a hand-over two; the
+        oldest first. One that is just being started may not have a command line yet: then it is ours,
+        once its parent is dead (adopt_orphans in crash.py)."""
+        found = []
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                    fields = file.read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue  # it has ended
+            state, parent, started = fields[0], int(fields[1]), int(fields[19])
+            named = self.config.encode() in words and b"run" in words
+            if state != "Z" and (named or parent == os.getpid()):
+                found.append((started, int(name)))
+        return [pid for _, pid in sorted(found)]
+
+    def kill_family(self, which=slice(None)):
+        """Any thread. Returns how many there were."""
+        family = self.family()
+        for pid in family[which]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return len(family)
+
+    async def bury_family(self):
+        """Until none of them is left, also of those that were just being started."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while self.kill_family():
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise Failed("the daemon's processes do not die") from None
+        code = await self.reap()
+        # Those whose parents died are ours to bury (adopt_orphans).
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        except ChildProcessError:
+            pass
+        return code
 
     async def reap(self):
         code = await self.process.wait()
