@@ -54,7 +54,8 @@ struct World {
   Metrics metrics;
   net::Poller poller{shard};
   services::Reaper reaper{poller, log};
-  ServiceManager manager{ServiceManager::Parts{shard, log, metrics, "bench"}};
+  ServiceManager manager{
+      ServiceManager::Parts{shard, log, metrics, "bench", [] { return std::string(64, 't'); }}};
   TaskGroup tasks{shard};
   Seen seen;
 
