@@ -176,6 +176,7 @@ void Gateway::resume_account(Account& account) {
       turns_.resume(*lane, std::move(turn));
       continue;
     }
+    if (core_.suspect_running == lane->id) lanes_.forget_suspect(lane->id);  // its call was lost
     const bool not_made = call != nullptr && call->not_made && handed_over_;
     turn.suspect = not_made && call->memory.suspect;
     if (turn.suspect) core_.suspects.push_back(lane->id);

@@ -290,11 +290,15 @@ void Lanes::grant_slots() {
   }
 }
 
-void Lanes::suspect_done(LaneId id) {
+void Lanes::forget_suspect(LaneId id) {
   if (core_.suspect_running == id) core_.suspect_running = LaneId{};
   // One entry only: a lane whose person answered two questions has two suspects.
   const auto at = std::find(core_.suspects.begin(), core_.suspects.end(), id);
   if (at != core_.suspects.end()) core_.suspects.erase(at);
+}
+
+void Lanes::suspect_done(LaneId id) {
+  forget_suspect(id);
   start_suspects();
 }
 

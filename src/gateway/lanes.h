@@ -48,6 +48,8 @@ class Lanes {
   void look_again(Lane& lane);
   void grant_slots();
   void suspect_done(LaneId id);
+  /// The same, and the next one is started later.
+  void forget_suspect(LaneId id);
   void start_suspects();
   std::size_t active_count() const { return lanes_.size(); }
   template <class F>

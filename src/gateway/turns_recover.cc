@@ -33,7 +33,9 @@ void Turns::hold_slot(Lane& lane, const OpenTurn& open, const AgentCall& call) {
                         open.taken.empty() ? 0 : open.taken.front().person,
                         lanes_.limits_of(open.row.agent));
   core_.counters.running.set(core_.slots.running());
-  if (call.memory.suspect) core_.suspect_running = lane.id;
+  if (!call.memory.suspect) return;
+  core_.suspect_running = lane.id;
+  core_.suspects.push_front(lane.id);  // as if it had been granted its slot here
 }
 
 Task<void> Turns::run_on(Lane* lane) {
