@@ -1,8 +1,10 @@
 """What tests of restarts share: which process holds the store, and none left behind."""
 
+import contextlib
 import os
 import shutil
 import signal
+import threading
 
 from daemon import BINARY, Case, until
 
@@ -82,6 +84,30 @@ class RestartCase(Case):
         self.assertIn("restarted: generation", done.stdout)
         self.pids.add(holder(daemon))
         return done
+
+    @contextlib.contextmanager
+    def while_posting(self, daemon):
+        """Somebody posts before, meanwhile and after, and is never refused."""
+        done, wrong, accepted = threading.Event(), [], []
+
+        def talk():
+            n = 0
+            while not done.is_set():
+                n += 1
+                answer = daemon.post("m%d" % n, id="p%d" % n)
+                (accepted if answer.status == 202 else wrong).append((n, answer.status))
+
+        person = threading.Thread(target=talk)
+        person.start()
+        try:
+            until(lambda: len(accepted) > 10)
+            yield
+            before = len(accepted)
+            until(lambda: len(accepted) > before + 10)
+        finally:
+            done.set()
+            person.join()
+        self.assertEqual(wrong, [])
 
     def alone(self, daemon):
         """Until the one that holds the store has no predecessor any more."""

@@ -6,7 +6,6 @@ import socket
 import stat
 import struct
 import subprocess
-import threading
 import unittest
 
 from daemon import BINARY, PATIENCE, until
@@ -64,25 +63,9 @@ class TakeoverTest(RestartCase):
     def test_nobody_is_refused_while_an_operators_process_takes_over(self):
         daemon = self.daemon(slow("0s")).start()
         first = holder(daemon)
-        done, wrong, accepted = threading.Event(), [], []
-
-        def talk():
-            n = 0
-            while not done.is_set():
-                n += 1
-                answer = daemon.post("m%d" % n, id="t%d" % n)
-                (accepted if answer.status == 202 else wrong).append((n, answer.status))
-
-        person = threading.Thread(target=talk)
-        person.start()
-        until(lambda: len(accepted) > 10)
-        newcomer = self.take_over(daemon)
-        self.assertEqual(self.ended(daemon, first), 0)
-        before = len(accepted)
-        until(lambda: len(accepted) > before + 10)
-        done.set()
-        person.join()
-        self.assertEqual(wrong, [])
+        with self.while_posting(daemon):
+            newcomer = self.take_over(daemon)
+            self.assertEqual(self.ended(daemon, first), 0)
         self.assertEqual(holder(daemon), newcomer.pid)
         self.assertEqual(status(daemon)["generation"], 2)
         # And the next one is spawned by it, as ever.

@@ -4,10 +4,9 @@ place of what it calls, but for the daemon and its command. scripts/package --te
 import os
 import shutil
 import subprocess
-import threading
 import unittest
 
-from daemon import BINARY, PATIENCE, SOURCE, until
+from daemon import BINARY, PATIENCE, SOURCE
 from restarting import RestartCase, alive, holder, slow, status
 
 # As if systemd ran here.
@@ -52,26 +51,10 @@ class UpgradeTest(RestartCase):
     def test_an_upgrade_under_load_hands_over_to_the_new_file_and_leaves_the_service_alone(self):
         daemon = self.installed(self.daemon(slow("0s"))).start()
         first = holder(daemon)
-        done, wrong, accepted = threading.Event(), [], []
-
-        def talk():
-            n = 0
-            while not done.is_set():
-                n += 1
-                answer = daemon.post("m%d" % n, id="u%d" % n)
-                (accepted if answer.status == 202 else wrong).append((n, answer.status))
-
-        person = threading.Thread(target=talk)
-        person.start()
-        until(lambda: len(accepted) > 10)
-        self.install(daemon, self.newer())
-        calls = self.upgrade(daemon)
-        self.pids.add(holder(daemon))
-        before = len(accepted)
-        until(lambda: len(accepted) > before + 10)
-        done.set()
-        person.join()
-        self.assertEqual(wrong, [])
+        with self.while_posting(daemon):
+            self.install(daemon, self.newer())
+            calls = self.upgrade(daemon)
+            self.pids.add(holder(daemon))
         self.assertNotIn("deb-systemd-invoke", calls)
         self.assertEqual(self.ended(daemon, first), 0)
         self.assertEqual(status(daemon)["generation"], 2)
