@@ -63,6 +63,10 @@ TurnRow Turns::prepare(Lane& lane, const Waiting& message) {
 }
 
 void Turns::abandon(Lane& lane) {
+  if (lane.running->stopping) {
+    // The /stop's transaction, behind the one that came to nothing, has brought its row.
+    core_.tasks.spawn("remove turn", remove(lane.running->row.id));
+  }
   lane.running.reset();
   lane.busy = false;
   release(lane);
@@ -151,8 +155,8 @@ std::optional<TurnRow> Turns::begin_stop(Lane& lane) {
     lane.parked->row.state = TurnState::kStopped;
   } else if (lane.busy) {
     RunningTurn* running = lane.running.get();
-    if (running == nullptr || !running->on_disk || running->ending || running->stop.is_set())
-      return std::nullopt;
+    if (running == nullptr || running->ending || running->stop.is_set()) return std::nullopt;
+    // One whose first row has not been written yet, too: a hand-over would find its message only.
     running->stopping = true;
     row = running->row;
   } else {
@@ -200,6 +204,25 @@ void Turns::leave(Lane& lane) {
   lane.busy = false;
   if (suspect) lanes_.suspect_done(id);
   core_.pump(lane);
+}
+
+Task<void> Turns::remove(TurnId turn) {
+  co_await core_.commit_surely(nullptr, [turn] {
+    Transaction t;
+    t.changes.turns_ended.push_back(turn);
+    return t;
+  });
+}
+
+Task<void> Turns::stop_settled(RunningTurn* running) {
+  while (running->stopping && !running->stop.is_set()) co_await running->stop.wait();
+}
+
+Task<void> Turns::leave_without_messages(Lane* lane) {
+  RunningTurn& running = *lane->running;
+  co_await stop_settled(&running);
+  if (running.on_disk || running.stopping) co_await remove(running.row.id);
+  leave(*lane);
 }
 
 Task<Result<Turns::Messages>> Turns::try_load(Lane* lane) {
@@ -258,14 +281,24 @@ std::optional<Turns::Ending> Turns::over_budget(Lane& lane, const Messages& mess
 Task<void> Turns::run(Lane* lane, Messages messages, bool on_disk) {
   if (messages.empty()) messages = co_await load(lane);
   if (messages.empty()) {  // withdrawn or dropped by an operator meanwhile
-    leave(*lane);
+    co_await leave_without_messages(lane);
     co_return;
   }
   RunningTurn& running = *lane->running;
   if (!on_disk && running.row.attempt == 1) {
     const bool nothing_left = co_await drop_expired(lane, &messages);
     if (nothing_left) {
-      leave(*lane);
+      co_await leave_without_messages(lane);
+      co_return;
+    }
+  }
+  if (!on_disk) {
+    co_await stop_settled(&running);
+    if (running.stop.is_set()) {  // the attempt's row would undo what the /stop has written
+      name_turn(*lane, messages);
+      Ending ending = stopped(*lane);
+      release(*lane);
+      co_await finish(lane, std::move(messages), std::move(ending));
       co_return;
     }
   }

@@ -34,7 +34,7 @@ class Turns {
   bool stop(Lane& lane, StopReason why);
 
   /// A /stop is being accepted: the turn's row for that transaction, so that no crash runs it
-  /// again. nullopt if there is nothing to stop, or nothing of it on disk. stop() follows once that
+  /// again. nullopt if there is nothing to stop. stop() follows once that
   /// is committed, take_back_stop() if it fails.
   std::optional<TurnRow> begin_stop(Lane& lane);
   void take_back_stop(Lane& lane, TurnId turn);
@@ -132,6 +132,11 @@ class Turns {
                         const Ending& ending, bool claim_first);
   void release(Lane& lane);
   void leave(Lane& lane);
+  Task<void> leave_without_messages(Lane* lane);
+  /// Takes a turn's row off the disk, should it be there.
+  Task<void> remove(TurnId turn);
+  /// Until no /stop for it is on its way to the disk.
+  static Task<void> stop_settled(RunningTurn* running);
   Ending ending_of(const Error& error, bool attempts_used_up, Lane& lane);
   bool may_claim_now(const Lane& lane) const;
 

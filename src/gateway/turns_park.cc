@@ -21,7 +21,7 @@ constexpr milliseconds kAnswerWaits{10'000};
 Task<void> Turns::park(Lane* lane, Messages messages, milliseconds longest) {
   RunningTurn& running = *lane->running;
   // A /stop that is on its way to the disk comes first.
-  while (running.stopping && !running.stop.is_set()) co_await running.stop.wait();
+  co_await stop_settled(&running);
   if (running.stop.is_set()) {
     co_await finish(lane, std::move(messages), stopped(*lane));
     co_return;

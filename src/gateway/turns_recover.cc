@@ -42,7 +42,7 @@ Task<void> Turns::run_on(Lane* lane) {
   RunningTurn& running = *lane->running;
   Messages messages = co_await load(lane);
   if (messages.empty()) {
-    leave(*lane);
+    co_await leave_without_messages(lane);
     co_return;
   }
   const std::string session = std::exchange(running.session, {});
@@ -134,7 +134,7 @@ Task<void> Turns::end_open(Lane* lane, OpenTurn open, MessageOutcome outcome, st
   lane->running->suspect = open.suspect;  // leave() lets the next one run
   Messages messages = co_await load(lane);
   if (messages.empty()) {
-    leave(*lane);
+    co_await leave_without_messages(lane);
     co_return;
   }
   Ending ending;

@@ -210,6 +210,43 @@ TEST_F(ShutdownTest, TwoInterruptedTurnsOfOneConversationThatArePutBackBothEnd) 
   EXPECT_THAT(bot().taken(), ::testing::Contains(::testing::AnyOf("re one", "re two")));
 }
 
+// Found by the simulation, seed 119277: a hand-over in that instant found the message only.
+TEST_F(ShutdownTest, StopOfATurnThatIsBeingAcceptedOutlivesACrash) {
+  agent_does([](const TurnRequest&) { return Act::hang(); });
+  start();
+  hold_store_ = true;
+  post(message("c", "hello"));
+  run_until_idle();
+  post(message("c", "/stop"));
+  run_until_idle();
+  store().write(store().queued());
+  restart();
+  run_until_rest();
+  EXPECT_THAT(agents_.calls, ::testing::IsEmpty());
+  EXPECT_THAT(bot().taken(), ::testing::Contains(::testing::HasSubstr("topped")));
+}
+
+TEST_F(ShutdownTest, StopOfATurnWhoseNextAttemptIsAboutToBeWrittenOutlivesACrash) {
+  agent_does([](const TurnRequest&) {
+    return Act::fails(ErrorKind::kUnavailable, Retry::after(milliseconds(1'000)));
+  });
+  start();
+  const Accepted asked = say("c", "hello");
+  hold_store_ = true;
+  advance(seconds(30));
+  ASSERT_EQ(store().reads(), 1u) << "its message, for the second attempt";
+  post(message("c", "/stop"));
+  run_until_idle();
+  store().write(store().queued());
+  store().read_one(0);
+  run_until_idle();
+  store().write(store().queued());
+  restart();
+  run_until_rest();
+  EXPECT_THAT(agents_.calls, SizeIs(1));
+  EXPECT_EQ(outcome(asked.id), MessageOutcome::kStopped);
+}
+
 TEST_F(ShutdownTest, QuestionThatNobodyAnswersIsGivenUpAfterADay) {
   agents_.known = {agent("echo", OnInterrupt::kAsk)};
   agent_does([](const TurnRequest&) { return Act::hang(); });
