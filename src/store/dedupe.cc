@@ -8,6 +8,8 @@ namespace {
 // How full a segment may get: beyond it chains of linear probing grow quickly.
 constexpr std::uint64_t kMostFullPercent = 80;
 constexpr std::uint32_t kSmallestSegment = 8;
+// From here on a segment grows by an eighth instead of a half: with all others it is tens of MiB.
+constexpr std::uint32_t kLargeSegment = 4096;
 // Keys whose memory is fetched ahead while loading.
 constexpr std::size_t kAhead = 16;
 }  // namespace
@@ -30,7 +32,7 @@ void KeySet::Segment::put(Entry entry) {
 
 void KeySet::Segment::insert(Entry entry) {
   if ((used + 1) * std::uint64_t{100} > capacity * kMostFullPercent) {
-    grow(std::max(kSmallestSegment, capacity + capacity / 2));
+    grow(std::max(kSmallestSegment, capacity + capacity / (capacity < kLargeSegment ? 2 : 8)));
   }
   put(entry);
   ++used;
