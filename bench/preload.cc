@@ -161,7 +161,7 @@ void leave_pending(const std::string& directory, std::size_t pending) {
   auto opened = SqliteEngine::open(std::move(options));
   SLUICE_ASSERT(opened.has_value());
   SqliteEngine& engine = **opened;
-  const std::vector<ConversationHead>& lanes = engine.recovered().conversations;
+  const std::vector<ConversationHead>& lanes = engine.recovered().conversations.all();
   std::int64_t id = engine.recovered().next_id;
   Random random(13);
   const UnixMillis now = SystemClock().wall();

@@ -21,10 +21,10 @@ namespace {
 
 // Sentences whose situations the worlds bring about; the others have tests of their own
 // (docs/contract.md).
-constexpr const char* kSentences[] = {"C1",  "C3",  "C4",  "C5",  "C6",  "C7",  "C8",
-                                      "C9",  "C10", "C11", "C12", "C13", "C14", "C15",
-                                      "C16", "C17", "C18", "C19", "C20", "C21", "C23",
-                                      "C24", "C25", "C28", "C29", "C30", "C31", "C32"};
+constexpr const char* kSentences[] = {"C1",  "C3",  "C4",  "C5",  "C6",  "C7",  "C8",  "C9",
+                                      "C10", "C11", "C12", "C13", "C14", "C15", "C16", "C17",
+                                      "C18", "C19", "C20", "C21", "C23", "C24", "C25", "C26",
+                                      "C28", "C29", "C30", "C31", "C32"};
 
 struct Options {
   std::uint64_t count = 100;

@@ -46,6 +46,7 @@ constexpr std::array kMutants = {
     MutantInfo{Mutant::kExpireSilently, "expire-silently", "C24"},
     MutantInfo{Mutant::kExpireByJump, "expire-by-jump", "C29"},
     MutantInfo{Mutant::kForgetCalls, "forget-calls", "C26"},
+    MutantInfo{Mutant::kTrustEarlyKeys, "trust-early-keys", "C3"},
     MutantInfo{Mutant::kFsyncErrorIgnored, "fsync-error-ignored", "C28"},
     MutantInfo{Mutant::kIntakeOnFullDisk, "intake-on-full-disk", "C28"},
     MutantInfo{Mutant::kSendWhileHeld, "send-while-held", "C30"},

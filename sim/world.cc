@@ -56,6 +56,8 @@ bool World::boot(bool handed_over) {
   options.cache_bytes = 1 << 20;
   options.keys_in_memory = 64;
   options.checkpoint_pages = 50;
+  options.log_is_synced = handed_over;
+  options.early = std::exchange(early_, nullptr);
   disk_.set_wall_clock(clock_.wall());
   auto engine = SqliteEngine::open(std::move(options));
   if (!engine) {
@@ -145,6 +147,7 @@ void World::crash(bool power_loss) {
                                         process_->gateway->core().parked.contains(promise.turn));
   }
   outside_.dying = true;
+  early_.reset();
   if (power_loss) {
     disk_.crash();
   } else {

@@ -86,6 +86,7 @@ class World {
   bool boot(bool handed_over = false);
   void crash(bool power_loss);
   // world_succession.cc: one process hands over to the next, and either may die.
+  void read_early();
   void begin_hand_over();
   void hand_over();
   void attach_earlier(Process& successor);
@@ -120,6 +121,7 @@ class World {
   std::map<std::string, AccountOptions> account_options_;
   std::unique_ptr<Earlier> earlier_;  // still runs calls for process_
   std::unique_ptr<Process> process_;
+  std::shared_ptr<EarlyRead> early_;  // a successor's, which waits
   std::string identity_ = "machine-1";
   int crashes_left_ = 0;
   int hand_overs_left_ = 0;

@@ -22,9 +22,17 @@ Task<void> prepare(Process* process) {
 void World::maybe_hand_over() {
   if (process_ == nullptr || process_->handing_over || hand_overs_left_ == 0) return;
   // Not while the last one still drains.
-  if (earlier_ != nullptr || outside_.calm || random_.below(200) != 0) return;
+  if (earlier_ != nullptr || outside_.calm) return;
+  if (early_ == nullptr && random_.below(200) == 0) read_early();
+  if (random_.below(200) != 0) return;
   --hand_overs_left_;
   begin_hand_over();
+}
+
+/// A successor is there, and reads what it can while it waits; some do without.
+void World::read_early() {
+  auto early = EarlyRead::of(files::join("", files::kDatabase), disk_.vfs_name().c_str());
+  if (early) early_ = std::move(*early);
 }
 
 void World::begin_hand_over() {

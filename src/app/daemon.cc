@@ -69,7 +69,11 @@ Result<void> Daemon::open_store() {
   options.cache_bytes = settings.cache;
   options.key_retention = settings.key_retention;
   options.text_retention = settings.retention;
-  if (parts_.estate != nullptr) options.lock = parts_.estate->lock.release();
+  if (parts_.estate != nullptr) {
+    options.lock = parts_.estate->lock.release();
+    options.log_is_synced = parts_.estate->in_good_order;
+    options.early = std::move(parts_.early);
+  }
   auto engine = SqliteEngine::open(std::move(options));
   if (!engine) return engine.error();
   const MigrationReport migration = (*engine)->migration();

@@ -62,6 +62,7 @@ class Daemon : public lifecycle::ShutdownSteps {
     std::string control;       // the control socket
     AgentCalls& calls;         // of the process; they outlive the daemon at a hand-over
     Estate* estate = nullptr;  // what the process before this one has handed over; null: nothing
+    std::shared_ptr<EarlyRead> early;  // of its store; may be null
     /// Asks for a successor (Succession::ask, and ask_in_turn to queue).
     std::function<Task<Result<void>>(bool queue)> restart;
     std::function<std::string()> restart_failed;  // why the last one came to nothing; or empty
@@ -89,6 +90,9 @@ class Daemon : public lifecycle::ShutdownSteps {
   /// The same, and what came of it.
   Task<admin::Hooks::Reload> reload();
 
+  /// Before leave(), while everything goes on: so that the successor finds little to do. Two
+  /// seconds at most.
+  Task<void> tidy();
   /// Comes to rest for a successor: no turn starts, nothing is accepted or sent, the store is
   /// closed and what waits at the listeners stays there. Agents' calls run on; their daemon stays
   /// for their sake, and answers nobody. Takes some milliseconds, or as long as a send under way (5

@@ -12,6 +12,7 @@ namespace {
 
 /// Turns come to their agents, short requests to their answers.
 constexpr Duration kQuiet = std::chrono::seconds(1);
+constexpr Duration kTidy = std::chrono::seconds(2);
 constexpr Duration kReloadOver = std::chrono::seconds(30);
 constexpr Duration kFarewell = std::chrono::seconds(2);  // for connections that nothing is asked on
 /// The successor has as long to serve, and as long to come again if it dies.
@@ -32,6 +33,8 @@ bool is_of_the_connection(std::string_view name) {
 }
 
 }  // namespace
+
+Task<void> Daemon::tidy() { co_await store_->tidy(parts_.shard.now() + kTidy); }
 
 Task<Result<Estate>> Daemon::leave() {
   Shard& shard = parts_.shard;
@@ -75,7 +78,7 @@ Task<Result<Estate>> Daemon::leave() {
   tasks_.cancel();
   estate.lock = std::move(lock_);
   estate.in_good_order = true;
-  const Result<void> closed = store_->stop();
+  const Result<void> closed = store_->stop(SqliteEngine::Closing::kForSuccessor);
   if (!closed) co_return closed.error();
   co_return estate;
 }

@@ -40,7 +40,8 @@ struct Running {
   std::optional<lifecycle::Announcer> announcer;
   std::optional<lifecycle::InFlight> in_flight;
   std::optional<lifecycle::ShutdownCoordinator> coordinator;
-  std::unique_ptr<Heir> heir;  // of a process before this one; null if there is none
+  std::unique_ptr<Heir> heir;        // of a process before this one; null if there is none
+  std::shared_ptr<EarlyRead> early;  // of its store
   std::optional<AgentCalls> calls;
   std::unique_ptr<Daemon> daemon;
   std::optional<Succession> succession;
@@ -154,6 +155,7 @@ Result<void> make_daemon(Running& run) {
        .control = run.control,
        .calls = *run.calls,
        .estate = run.heir == nullptr ? nullptr : &run.heir->estate(),
+       .early = std::move(run.early),
        .restart = [&run](bool queue) { return restart(&run, queue); },
        .restart_failed = [&run] { return run.succession->failed(); },
        .predecessor = [&run] { return predecessor_lives(run); },
@@ -163,9 +165,25 @@ Result<void> make_daemon(Running& run) {
   return {};
 }
 
+/// What can be read of the store while the process before this one still serves.
+std::shared_ptr<EarlyRead> read_early(Running& run) {
+  const MonoTime began = run.clock.now();
+  Result<std::unique_ptr<EarlyRead>> early = EarlyRead::of(files::join(run.data, files::kDatabase));
+  if (!early) {
+    run.log->info("not_read_early", {{"error", early.error().to_string()}});
+    return nullptr;
+  }
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(run.clock.now() - began);
+  run.log->debug("read_early", {{"keys", (*early)->keys->size()},
+                                {"conversations", (*early)->conversations.size()},
+                                {"ms", took.count()}});
+  return std::move(*early);
+}
+
 /// Everything, from the store to the listeners.
 Task<Result<void>> start(Running* run) {
   if (run->heir != nullptr) {
+    run->early = read_early(*run);
     const Result<void> taken = co_await run->heir->take_over(&*run->calls, run->data);
     if (!taken) co_return taken.error();
   }

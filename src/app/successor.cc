@@ -94,6 +94,7 @@ Task<void> Succession::receive(HandoverDoor::Visitor visitor) {
   Result<void> welcome = Error(ErrorKind::kPermissionDenied,
                                "only the user who runs the daemon may take over from it");
   if (visitor.user == ::geteuid()) welcome = co_await until_ready(&born);
+  if (welcome && may_begin()) co_await parts_.daemon()->tidy();
   if (welcome) welcome = may_begin();
   if (welcome) {
     busy_ = true;
@@ -316,6 +317,7 @@ Task<void> Succession::hand_over() {
   Result<Born> born = spawn(parts_.shard, program_);
   Result<void> ready = born ? Result<void>() : Result<void>(born.error());
   if (born) ready = co_await until_child_ready(&*born);
+  if (ready && parts_.may_begin()) co_await parts_.daemon()->tidy();
   if (!parts_.may_begin()) {
     if (ready) co_await bury(&*born);
     ready = gone("came too late: a stop has begun");

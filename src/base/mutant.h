@@ -41,6 +41,7 @@ enum class Mutant : std::uint8_t {
   kExpireSilently,           // C24
   kExpireByJump,             // C29
   kForgetCalls,              // C26
+  kTrustEarlyKeys,           // C3
   kFsyncErrorIgnored,        // C28
   kIntakeOnFullDisk,         // C28
   kSendWhileHeld,            // C30

@@ -1,6 +1,7 @@
 #include "gateway/conversations.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -49,6 +50,17 @@ Conversations::Slot Conversations::add(const Key128& key, LaneId lane) {
   heads_.push_back(ConversationHead{key, lane, {}, {}, 0});
   const auto slot = static_cast<Slot>(heads_.size() - 1);
   place(slot);
+  return slot;
+}
+
+Conversations::Slot Conversations::insert(const Key128& key, LaneId lane) {
+  if (heads_.empty() || heads_.back().lane < lane) return add(key, lane);
+  const auto before =
+      std::lower_bound(heads_.begin(), heads_.end(), lane,
+                       [](const ConversationHead& h, LaneId id) { return h.lane < id; });
+  const auto slot = static_cast<Slot>(before - heads_.begin());
+  heads_.insert(before, ConversationHead{key, lane, {}, {}, 0});
+  load(std::move(heads_));
   return slot;
 }
 

@@ -41,7 +41,7 @@ void Gateway::recover(Recovered recovered, bool handed_over) {
     if (!core_.load_choice(name, value)) core_.budgets.load(name, value);
   }
   core_.clock = std::make_unique<ClockGuard>(core_.loop, newest);
-  core_.conversations.load(std::move(recovered.conversations));
+  core_.conversations = std::move(recovered.conversations);
   for (AccountRow& row : recovered.accounts) {
     Account& account = core_.account(row.name);
     account.row = std::move(row);

@@ -20,6 +20,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "gateway/conversations.h"
 #include "gateway/message.h"
 #include "runtime/wait.h"
 
@@ -360,16 +361,6 @@ class StoreReader {
   virtual Result<std::optional<DeadLetter>> dead_letter(std::int64_t id) = 0;
 };
 
-/// Where a conversation's log stands. What the core keeps of every conversation that ever was.
-struct ConversationHead {
-  Key128 key;
-  LaneId lane;
-  HistoryId head;           // its newest line
-  HistoryId session_start;  // the last line before the current session
-  std::int64_t next_order =
-      0;  // what the platform's count should be next; not stored, 0: not known
-};
-
 /// What a process finds when it opens the store.
 struct Recovered {
   struct Message {
@@ -403,7 +394,7 @@ struct Recovered {
   std::vector<AccountRow> accounts;
   std::vector<Cursor> cursors;
   std::vector<std::pair<std::string, std::string>> marks;
-  std::vector<ConversationHead> conversations;
+  Conversations conversations;
 };
 
 // ---- the interface

@@ -28,6 +28,7 @@
 #include "store/backup.h"
 #include "store/check.h"
 #include "store/dedupe.h"
+#include "store/early_read.h"
 #include "store/erase.h"
 #include "store/files.h"
 #include "store/key_log.h"
@@ -52,6 +53,10 @@ struct StoreOptions {
   std::optional<std::string> identity;           // instead of the machine's and the file's
   bool allow_network_file_system = false;
   int lock = -1;  // the directory's lock, if the process before this one has handed it over; taken
+  /// The process before this one has closed the store for us, in good order: what is in the log it
+  /// has synced.
+  bool log_is_synced = false;
+  std::shared_ptr<EarlyRead> early;  // of this store, before it was closed so; taken
 
   std::size_t cache_bytes = 16 << 20;      // of pages, at most
   std::size_t keys_in_memory = 7'500'000;  // about 20 bytes each
@@ -118,8 +123,14 @@ class SqliteEngine {
   Result<void> checkpoint();
   /// The file may grow to this many pages (4 KiB); then it behaves as on a full disk.
   void limit_pages(std::int64_t pages);
-  /// Writes what was held back, empties the log, closes. The last call.
-  Result<void> close();
+  /// One slice of what makes the next opening quick. True: there is more.
+  Result<bool> tidy();
+  enum class Closing : std::uint8_t {
+    kForGood,       // writes all heads, and empties the log
+    kForSuccessor,  // leaves both to a process that waits for it; tidy() has done most of it
+  };
+  /// The last call.
+  Result<void> close(Closing how = Closing::kForGood);
   bool closed() const { return !db_.is_open(); }
 
  private:
@@ -151,6 +162,7 @@ class SqliteEngine {
 
   Result<bool> idle_slice(UnixMillis now, bool may_prune);
   Result<bool> flush_heads_slice();
+  Result<void> note_counts();
   Result<bool> vacuum_slice();
 
   StoreOptions options_;
@@ -165,6 +177,7 @@ class SqliteEngine {
   std::unique_ptr<Retention> retention_;
   MigrationReport migration_;
   Recovered recovered_;
+  std::int64_t read_upto_ = 0;  // by an early read; 0: there was none
   std::int64_t generation_ = 0;
   std::optional<Error> failure_;
 

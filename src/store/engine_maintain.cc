@@ -125,20 +125,34 @@ Result<bool> SqliteEngine::vacuum_slice() {
   return true;
 }
 
-Result<void> SqliteEngine::close() {
+Result<bool> SqliteEngine::tidy() {
   if (failure_) return *failure_;
-  while (!heads_.empty() || !flushing_.empty()) {
-    if (auto r = flush_heads_slice(); !r) return note_failure(r.error());
+  Result<bool> more = false;
+  if (!flushing_.empty() || lines_since_flush_ > kFlushSlice) {
+    more = flush_heads_slice();
+  } else if (log_pages_ > 0) {
+    const Result<void> done = checkpoint();
+    if (!done) more = done.error();
   }
-  for (const auto& [name, value] : {std::pair<std::string_view, std::int64_t>{"next_id", next_id_},
-                                    {"key_count", static_cast<std::int64_t>(key_log_->size())}}) {
-    if (auto r = put_meta_.run(name, value); !r) return note_failure(r.error());
+  if (!more) return note_failure(more.error());
+  return more;
+}
+
+Result<void> SqliteEngine::close(Closing how) {
+  if (failure_) return *failure_;
+  if (how == Closing::kForGood) {
+    while (!heads_.empty() || !flushing_.empty()) {
+      if (auto r = flush_heads_slice(); !r) return note_failure(r.error());
+    }
   }
-  // Readers are closed by now; if one is not, the log stays and the next start reads it.
-  const int code =
-      sqlite3_wal_checkpoint_v2(db_.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-  if (code != SQLITE_OK && code != SQLITE_BUSY)
-    return note_failure(db_.error(code, "last checkpoint"));
+  if (auto r = note_counts(); !r) return note_failure(r.error());
+  if (how == Closing::kForGood) {
+    // Readers are closed by now; if one is not, the log stays and the next start reads it.
+    const int code = sqlite3_wal_checkpoint_v2(db_.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE,
+                                               nullptr, nullptr);
+    if (code != SQLITE_OK && code != SQLITE_BUSY)
+      return note_failure(db_.error(code, "last checkpoint"));
+  }
   retention_.reset();
   key_log_.reset();
   rows_.reset();
@@ -150,6 +164,16 @@ Result<void> SqliteEngine::close() {
   failure_ = Error(ErrorKind::kStorageFailed, "the store is closed");
   lock_ = files::LockFile();
   return {};
+}
+
+Result<void> SqliteEngine::note_counts() {
+  auto scope = sqlite::WriteScope::begin(db_);
+  if (!scope) return scope.error();
+  for (const auto& [name, value] : {std::pair<std::string_view, std::int64_t>{"next_id", next_id_},
+                                    {"key_count", static_cast<std::int64_t>(key_log_->size())}}) {
+    if (auto r = put_meta_.run(name, value); !r) return r;
+  }
+  return scope->commit();
 }
 
 }  // namespace sluice

@@ -38,8 +38,16 @@ Result<std::unique_ptr<SqliteEngine>> SqliteEngine::open(StoreOptions options) {
   engine->migration_ = std::move(*migrated);
   if (auto r = engine->check_hash_key(); !r) return r.error();
   // It goes on beside what follows.
+  const std::shared_ptr<EarlyRead> early =
+      engine->options_.log_is_synced ? std::exchange(engine->options_.early, {}) : nullptr;
+  if (early != nullptr) {
+    engine->keys_ = early->keys;
+    engine->recovered_.conversations = std::move(early->conversations);
+  }
+  engine->read_upto_ = early == nullptr ? 0 : early->upto;
   auto keys = KeyLoad::begin(
-      engine->db_, engine->options_.vfs == nullptr ? engine->path_ : std::string(), engine->keys_);
+      engine->db_, engine->options_.vfs == nullptr ? engine->path_ : std::string(), engine->keys_,
+      early != nullptr && mutant(Mutant::kTrustEarlyKeys) ? INT64_MAX : engine->read_upto_);
   if (!keys) return keys.error();
   for (const auto step : {&SqliteEngine::load, &SqliteEngine::begin_generation}) {
     if (auto r = (*engine.*step)(); !r) return r.error();
@@ -84,7 +92,10 @@ Result<void> SqliteEngine::open_key() {
 }
 
 Result<void> SqliteEngine::open_database() {
-  if (auto r = rewrite_log(path_, options_.vfs, options_.rename); !r) return r;
+  if (!options_.log_is_synced) {
+    options_.early.reset();  // it has the log open that will be replaced
+    if (auto r = rewrite_log(path_, options_.vfs, options_.rename); !r) return r;
+  }
   auto db = sqlite::Database::open(path_, sqlite::Database::Mode::kCreate, options_.vfs);
   if (!db) return db.error();
   db_ = std::move(*db);
@@ -129,7 +140,7 @@ Result<void> SqliteEngine::check_file() {
   const auto pages = db_.query_integer("PRAGMA page_count");
   if (!pages) return pages.error().within(path_);
   const auto bytes = static_cast<std::uint64_t>(pages->value_or(0) * kPageSize);
-  if (bytes > options_.quick_check_bytes) return {};
+  if (bytes > options_.quick_check_bytes || options_.log_is_synced) return {};
   const auto sound = db_.query_text("PRAGMA quick_check(1)");
   if (!sound) return sound.error().within(path_);
   if (sound->value_or("") == "ok") return {};
@@ -148,7 +159,7 @@ Result<void> SqliteEngine::check_hash_key() {
 }
 
 Result<void> SqliteEngine::load() {
-  if (auto r = recover(db_, hash_key_, recovered_); !r)
+  if (auto r = recover(db_, hash_key_, recovered_, read_upto_); !r)
     return r.error().within("reading the store");
   const auto reserved = meta_integer(db_, "next_id");
   if (!reserved) return reserved.error();

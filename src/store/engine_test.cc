@@ -37,7 +37,7 @@ TEST_F(EngineTest, AnAcceptedMessageIsPendingAfterReopening) {
   ASSERT_EQ(found.cursors.size(), 1u);
   EXPECT_EQ(found.cursors[0].value, "offset 7");
   ASSERT_EQ(found.conversations.size(), 1u);
-  EXPECT_EQ(found.conversations[0].key, (Key128{1, 77}));
+  EXPECT_EQ(found.conversations.at(0).key, (Key128{1, 77}));
   ASSERT_EQ(found.lanes.size(), 1u);
   EXPECT_EQ(found.lanes[0].chat, "chat1");
   const auto rows = reader_->messages(std::vector{MessageId{10}, MessageId{99}});
@@ -74,7 +74,7 @@ TEST_F(EngineTest, ATurnEndsInOneTransaction) {
   ASSERT_EQ(engine_->recovered().parts.size(), 1u);
   EXPECT_TRUE(engine_->recovered().parts[0].claimed);
   EXPECT_EQ(engine_->recovered().parts[0].bytes, 6u);
-  EXPECT_EQ(engine_->recovered().conversations[0].head, HistoryId{13});
+  EXPECT_EQ(engine_->recovered().conversations.at(0).head, HistoryId{13});
   const auto parts = reader_->parts(std::vector{PartId{14}});
   ASSERT_TRUE(parts);
   EXPECT_EQ((*parts)[0]->claimed_by, 5);
@@ -148,8 +148,8 @@ TEST_F(EngineTest, ASessionStartsAfterItsLine) {
   apply(accept(10));
   change({.history = {line(12, 0, 1, "a", "ann")}, .sessions = {{LaneId{1}, HistoryId{12}}}});
   reopen();
-  EXPECT_EQ(engine_->recovered().conversations[0].session_start, HistoryId{12});
-  EXPECT_EQ(engine_->recovered().conversations[0].head, HistoryId{12});
+  EXPECT_EQ(engine_->recovered().conversations.at(0).session_start, HistoryId{12});
+  EXPECT_EQ(engine_->recovered().conversations.at(0).head, HistoryId{12});
 }
 
 TEST_F(EngineTest, AccountsAndMarksKeepTheirNewestValue) {
@@ -422,13 +422,13 @@ TEST_F(EngineTest, HeadsAreCompletedFromTheLogAfterAKillAtAnyPoint) {
   reopen();
   const auto& heads = engine_->recovered().conversations;
   ASSERT_EQ(heads.size(), 600u);
-  EXPECT_EQ(heads[0].head, HistoryId{id - 600});
-  EXPECT_EQ(heads[1].head, HistoryId{id});
+  EXPECT_EQ(heads.at(0).head, HistoryId{id - 600});
+  EXPECT_EQ(heads.at(1).head, HistoryId{id});
   settle(options_.now);
   close();
   open();
-  EXPECT_EQ(engine_->recovered().conversations[0].head, HistoryId{id - 600});
-  EXPECT_EQ(engine_->recovered().conversations[1].head, HistoryId{id});
+  EXPECT_EQ(engine_->recovered().conversations.at(0).head, HistoryId{id - 600});
+  EXPECT_EQ(engine_->recovered().conversations.at(1).head, HistoryId{id});
 }
 
 TEST_F(EngineTest, ALateHistoryIdIsFoundAfterItsFlush) {
@@ -441,7 +441,7 @@ TEST_F(EngineTest, ALateHistoryIdIsFoundAfterItsFlush) {
   settle(options_.now);
   change({.history = {line(999, 0, 2, "late")}});
   reopen();
-  EXPECT_EQ(engine_->recovered().conversations[1].head, HistoryId{999});
+  EXPECT_EQ(engine_->recovered().conversations.at(1).head, HistoryId{999});
 }
 
 TEST_F(EngineTest, TheLogIsCopiedIntoTheFileWhenItIsLong) {

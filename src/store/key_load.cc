@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "store/schema.h"
 
 namespace sluice {
@@ -11,13 +13,18 @@ constexpr std::size_t kAtOnce = 8192;  // keys that are put into the set under o
 }  // namespace
 
 Result<std::unique_ptr<KeyLoad>> KeyLoad::begin(sqlite::Database& db, const std::string& path,
-                                                std::shared_ptr<KeySet> set) {
+                                                std::shared_ptr<KeySet> set, std::int64_t since) {
   std::unique_ptr<KeyLoad> load(new KeyLoad(db, std::move(set)));
-  const auto first = db.query_integer("SELECT min(id) FROM key_log");
+  const auto first =
+      db.query_integer(fmt::format("SELECT min(id) FROM key_log WHERE id>{}", since));
   if (!first) return first.error();
+  if (!first->has_value()) {
+    load->next_ = kRanges;
+    return load;
+  }
   const auto last = db.query_integer("SELECT max(id) FROM key_log");
   if (!last) return last.error();
-  load->first_ = first->value_or(0);
+  load->first_ = **first;
   load->width_ = (last->value_or(0) - load->first_) / kRanges + 1;
   // The number at the last clean stop: a hint that spares growing the set step by step.
   const auto expected = meta_integer(db, "key_count");

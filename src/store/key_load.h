@@ -22,9 +22,10 @@ class KeyLoad {
   static constexpr std::int64_t kAlone = 100'000;
 
   /// path: of the store that db has open, where another connection may read it from another thread;
-  /// empty: nowhere.
+  /// empty: nowhere. since: rows up to this id are in the set already.
   static Result<std::unique_ptr<KeyLoad>> begin(sqlite::Database& db, const std::string& path,
-                                                std::shared_ptr<KeySet> set);
+                                                std::shared_ptr<KeySet> set,
+                                                std::int64_t since = 0);
   /// Helps, and returns when all are in the set. The first error, if there was one.
   Result<void> finish();
   /// Gives up what has not been read.

@@ -1,6 +1,7 @@
 #include "store/recovery.h"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -11,6 +12,10 @@
 
 namespace sluice {
 namespace {
+
+// Ids that are looked at twice: they are written in the order in which they are given out, and
+// nothing here depends on how strictly.
+constexpr std::int64_t kOverlap = 4096;
 
 /// Calls f for each row.
 template <class F>
@@ -80,13 +85,6 @@ Result<void> read_small_tables(sqlite::Database& db, Recovered& out) {
               [&](const sqlite::Statement& s) { out.marks.emplace_back(s.text(0), s.text(1)); });
 }
 
-ConversationHead* find_head(Recovered& out, LaneId lane) {
-  const auto at =
-      std::lower_bound(out.conversations.begin(), out.conversations.end(), lane,
-                       [](const ConversationHead& head, LaneId id) { return head.lane < id; });
-  return at != out.conversations.end() && at->lane == lane ? &*at : nullptr;
-}
-
 /// The lanes that something open belongs to.
 std::unordered_set<LaneId> open_lanes(const Recovered& out) {
   std::unordered_set<LaneId> lanes;
@@ -96,37 +94,100 @@ std::unordered_set<LaneId> open_lanes(const Recovered& out) {
   return lanes;
 }
 
-Result<void> read_conversations(sqlite::Database& db, const HashKey& key, Recovered& out,
-                                const std::unordered_multimap<LaneId, PendingSender>& senders) {
-  const std::unordered_set<LaneId> open = open_lanes(out);
-  const std::string all =
-      fmt::format("SELECT {} FROM conversations ORDER BY id", rows::kConversationColumns);
-  auto r = each(db, all, [&](const sqlite::Statement& s) {
+/// Of what is open, the lanes' rows and the messages' persons.
+class OpenLanes {
+ public:
+  using Senders = std::unordered_multimap<LaneId, PendingSender>;
+  OpenLanes(const HashKey& key, const Senders& senders, Recovered& out)
+      : key_(key), senders_(senders), out_(out), lanes_(open_lanes(out)) {}
+
+  const std::unordered_set<LaneId>& lanes() const { return lanes_; }
+  /// A row of rows::kConversationColumns.
+  void note(const sqlite::Statement& s) {
     const auto lane = s.id<LaneId>(0);
-    out.conversations.push_back({.key = s.key(1), .lane = lane, .head = {}, .session_start = {}});
-    if (!open.contains(lane)) return;
-    const ConversationRow& row = out.lanes.emplace_back(rows::read_conversation(s));
-    const auto [first, last] = senders.equal_range(lane);
+    if (!lanes_.contains(lane)) return;
+    const ConversationRow& row = out_.lanes.emplace_back(rows::read_conversation(s));
+    const auto [first, last] = senders_.equal_range(lane);
     for (auto it = first; it != last; ++it) {
-      out.messages[it->second.message].person =
-          KeyedHash(key).add(row.account).add(it->second.sender).finish().low;
+      out_.messages[it->second.message].person =
+          KeyedHash(key_).add(row.account).add(it->second.sender).finish().low;
     }
-  });
-  if (!r) return r;
+  }
+
+ private:
+  const HashKey& key_;
+  const Senders& senders_;
+  Recovered& out_;
+  const std::unordered_set<LaneId> lanes_;
+};
+
+template <class F>
+Result<Conversations> read_all_conversations(sqlite::Database& db, F&& note) {
+  std::vector<ConversationHead> heads;
+  auto r =
+      each(db, fmt::format("SELECT {} FROM conversations ORDER BY id", rows::kConversationColumns),
+           [&](const sqlite::Statement& s) {
+             heads.push_back(
+                 {.key = s.key(1), .lane = s.id<LaneId>(0), .head = {}, .session_start = {}});
+             note(s);
+           });
+  if (!r) return r.error();
+  // Both tables are in the order of lanes.
+  auto at = heads.begin();
   r = each(db, "SELECT lane, head, session FROM heads ORDER BY lane",
            [&](const sqlite::Statement& s) {
-             if (ConversationHead* head = find_head(out, s.id<LaneId>(0)); head != nullptr) {
-               head->head = s.id<HistoryId>(1);
-               head->session_start = s.id<HistoryId>(2);
-             }
+             const auto lane = s.id<LaneId>(0);
+             while (at != heads.end() && at->lane < lane) ++at;
+             if (at == heads.end() || at->lane != lane) return;
+             at->head = s.id<HistoryId>(1);
+             at->session_start = s.id<HistoryId>(2);
            });
-  if (!r) return r;
+  if (!r) return r.error();
+  Conversations conversations;
+  conversations.load(std::move(heads));
+  return conversations;
+}
+
+/// Reads again where anything may have been written since then: whatever is, brings a row with a
+/// greater id, or is open.
+Result<void> catch_up(sqlite::Database& db, Recovered& out, OpenLanes& open, std::int64_t since) {
+  std::set<LaneId> touched(open.lanes().begin(), open.lanes().end());
+  for (const std::string_view table : {"history", "message_log", "part_log"}) {
+    auto r = each(db, fmt::format("SELECT lane FROM {} WHERE id>{}", table, since - kOverlap),
+                  [&](const sqlite::Statement& s) { touched.insert(s.id<LaneId>(0)); });
+    if (!r) return r;
+  }
+  auto row = db.prepare(
+      fmt::format("SELECT {} FROM conversations WHERE id=?1", rows::kConversationColumns));
+  if (!row) return row.error();
+  auto head = db.prepare("SELECT head, session FROM heads WHERE lane=?1");
+  if (!head) return head.error();
+  for (const LaneId lane : touched) {
+    const Result<bool> known = row->start(lane).step();
+    if (!known) return known.error();
+    if (!*known) continue;
+    open.note(*row);
+    Conversations::Slot slot = out.conversations.find(lane);
+    if (slot == Conversations::kNone) slot = out.conversations.insert(row->key(1), lane);
+    const Result<bool> stands = head->start(lane).step();
+    if (!stands) return stands.error();
+    if (!*stands) continue;
+    out.conversations.at(slot).head = head->id<HistoryId>(0);
+    out.conversations.at(slot).session_start = head->id<HistoryId>(1);
+  }
+  return {};
+}
+
+/// Lines that `heads` does not know yet.
+Result<void> complete_heads(sqlite::Database& db, Recovered& out) {
   const auto upto = meta_integer(db, "heads_upto");
   if (!upto) return upto.error();
   return each(db, fmt::format("SELECT id, lane FROM history WHERE id>{}", upto->value_or(0)),
               [&](const sqlite::Statement& s) {
-                ConversationHead* head = find_head(out, s.id<LaneId>(1));
-                if (head != nullptr) head->head = std::max(head->head, s.id<HistoryId>(0));
+                const Conversations::Slot slot = out.conversations.find(s.id<LaneId>(1));
+                if (slot == Conversations::kNone) return;
+                HistoryId& head = out.conversations.at(slot).head;
+                head = std::max(head, s.id<HistoryId>(0));
               });
 }
 
@@ -158,12 +219,24 @@ Result<void> read_newest_stamp(sqlite::Database& db, Recovered& out) {
 
 }  // namespace
 
-Result<void> recover(sqlite::Database& db, const HashKey& key, Recovered& out) {
-  std::unordered_multimap<LaneId, PendingSender> senders;
+Result<Conversations> read_conversations(sqlite::Database& db) {
+  return read_all_conversations(db, [](const sqlite::Statement&) {});
+}
+
+Result<void> recover(sqlite::Database& db, const HashKey& key, Recovered& out, std::int64_t since) {
+  OpenLanes::Senders senders;
   if (auto r = read_messages(db, out, senders); !r) return r;
   if (auto r = read_outbox(db, out); !r) return r;
   if (auto r = read_small_tables(db, out); !r) return r;
-  if (auto r = read_conversations(db, key, out, senders); !r) return r;
+  OpenLanes open(key, senders, out);
+  if (since == 0) {
+    auto all = read_all_conversations(db, [&open](const sqlite::Statement& s) { open.note(s); });
+    if (!all) return all.error();
+    out.conversations = std::move(*all);
+  } else if (auto r = catch_up(db, out, open, since); !r) {
+    return r;
+  }
+  if (auto r = complete_heads(db, out); !r) return r;
   return read_newest_stamp(db, out);
 }
 

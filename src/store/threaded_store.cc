@@ -61,8 +61,17 @@ ThreadedStore::ThreadedStore(Shard& shard, std::unique_ptr<SqliteEngine> engine,
 
 ThreadedStore::~ThreadedStore() { (void)stop(); }
 
-Result<void> ThreadedStore::stop() {
+Task<void> ThreadedStore::tidy(MonoTime until) {
+  for (bool more = true; more && loop_.now() < until;) {
+    const Result<bool> done =
+        co_await on_writer<bool>([](SqliteEngine& engine) { return engine.tidy(); });
+    more = done && *done;
+  }
+}
+
+Result<void> ThreadedStore::stop(SqliteEngine::Closing how) {
   if (std::exchange(stopped_, true)) return closed_;
+  closing_ = how;
   // Readers first: one that is open would keep the log from being emptied.
   {
     const std::scoped_lock lock(read_mutex_);
@@ -185,7 +194,7 @@ void ThreadedStore::writer_loop() {
     report_failure();
   }
   end_backup(Error(ErrorKind::kCancelled, "the store was stopped"));
-  closed_ = engine_->close();
+  closed_ = engine_->close(closing_);
   report_failure();
   engine_.reset();
 }

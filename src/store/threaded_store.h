@@ -56,10 +56,13 @@ class ThreadedStore : public Store {
   /// Stops, if that was not done.
   ~ThreadedStore() override;
 
-  /// Writes all that was submitted, empties the log and closes the file. Blocks for that long.
-  /// Results still come through the shard. What is submitted afterwards fails. The error is that of
-  /// the last write.
-  Result<void> stop();
+  /// Does what makes the next opening quick, between commits, until that is done or this time has
+  /// come. For a process that is about to hand over.
+  Task<void> tidy(MonoTime until);
+
+  /// Writes all that was submitted, and closes the file. Blocks for that long. Results still come
+  /// through the shard. What is submitted afterwards fails. The error is that of the last write.
+  Result<void> stop(SqliteEngine::Closing how = SqliteEngine::Closing::kForGood);
 
   /// Runs job between two commits, with the engine to itself.
   template <class T>
@@ -185,6 +188,7 @@ class ThreadedStore : public Store {
   std::optional<Backup> backup_;
   bool failure_told_ = false;
   MonoTime last_slice_;
+  SqliteEngine::Closing closing_ = SqliteEngine::Closing::kForGood;
   Result<void> closed_;
 
   Counter* commits_ = nullptr;

@@ -105,6 +105,8 @@ class GatewayTest : public ::testing::Test {
     options.hash_key = kKey;
     options.identity = identity_;
     options.keys_in_memory = 200'000;
+    options.log_is_synced = handed_over;
+    options.early = std::exchange(early_, nullptr);
     auto engine = SqliteEngine::open(std::move(options));
     ASSERT_TRUE(engine) << engine.error().to_string();
     Recovered recovered = std::move((*engine)->recovered());
@@ -149,6 +151,9 @@ class GatewayTest : public ::testing::Test {
   }
   /// Hands over to a successor, with a connection between the two that loses nothing.
   void hand_over() {
+    auto early = EarlyRead::of(files::join("", files::kDatabase), disk_.vfs_name().c_str());
+    ASSERT_TRUE(early) << early.error().to_string();
+    early_ = std::move(*early);
     const Begun<bool> quiet = begin(gateway().quiesce(loop().now() + milliseconds(1'000)));
     const Begun<bool> stopped = begin(gateway().stop_channels());
     while (!*quiet || !*stopped) advance(milliseconds(1));
@@ -355,6 +360,7 @@ class GatewayTest : public ::testing::Test {
   std::deque<CallNews> to_successor_;
   std::deque<CallDropped> to_earlier_;
   std::unique_ptr<Process> process_;
+  std::shared_ptr<EarlyRead> early_;  // the successor's
   std::string identity_ = "machine-1";
   std::uint64_t free_disk_bytes_ = 1ull << 40;
   bool hold_store_ = false;
