@@ -70,13 +70,12 @@ struct Times {
   }
 };
 
-void add_rows(const Times& taken, const std::string& with, std::vector<Row>& rows) {
-  std::vector<double> bare;
-  for (int i = 0; i < 9; ++i) bare.push_back(bare_process_milliseconds());
+void add_rows(const Times& taken, const std::string& with, double start,
+              const std::string& start_of, std::vector<Row>& rows) {
   Row command = reported(fmt::format("command to successor accepting, {}", with),
                          median(taken.command), "ms");
-  command.reference = median(bare);
-  command.goal = fmt::format("<= reference (a process that does nothing) + {:g} ms", kBeyondStart);
+  command.reference = start;
+  command.goal = fmt::format("<= reference ({}) + {:g} ms", start_of, kBeyondStart);
   command.reached = taken.all && command.value <= *command.reference + kBeyondStart;
   rows.push_back(command);
   rows.push_back(
@@ -128,9 +127,8 @@ void large_store(const Scale& scale, std::vector<Row>& rows) {
   add_rows(taken,
            fmt::format("{} conversations, {} messages stored, a log of {} MiB",
                        amounts.conversations, amounts.messages, least >> 20),
+           daemon.milliseconds_to_ready(), "start to ready of this store in the ordinary way",
            rows);
-  rows.push_back(reported("start to ready of this store, in the ordinary way",
-                          daemon.milliseconds_to_ready(), "ms"));
 }
 
 }  // namespace
@@ -143,7 +141,9 @@ std::vector<Row> times(const Scale& scale) {
     RestartedDaemon daemon(scale.programs + "/sluice", directory.path(), kLifecycleConfig);
     Times taken;
     for (int round = 0; round < scale.rounds(9); ++round) taken.add(daemon.restart());
-    add_rows(taken, "empty store", rows);
+    std::vector<double> bare;
+    for (int i = 0; i < 9; ++i) bare.push_back(bare_process_milliseconds());
+    add_rows(taken, "empty store", median(bare), "a process that does nothing", rows);
   }
   const std::vector<double> moves = descriptor_milliseconds(scale.count(1'000, 10));
   rows.push_back(below("the descriptors' way to the successor, 99 % of 1000, in one process",

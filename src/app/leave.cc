@@ -63,9 +63,7 @@ Task<Result<Estate>> Daemon::leave() {
   estate.control = services::Descriptor(control_->release());
   services_.leave(&estate.listeners);
   const MonoTime until = shard.now() + kQuiet;
-  TaskGroup goodbyes(shard);
-  goodbyes.spawn("goodbyes", lifecycle::part_with_followers(&parts_.in_flight, true, Duration(0)));
-  co_await goodbyes.join(until);
+  lifecycle::send_to_successor(parts_.in_flight);
   // Requests end by themselves, but for those that wait for a turn.
   using lifecycle::Work;
   for (bool in_time = true; in_time && parts_.in_flight.count(Work::kAppend) > 0;)

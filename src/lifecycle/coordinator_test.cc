@@ -454,6 +454,15 @@ TEST_F(ShutdownCoordinatorTest, AFewReadersAreThroughAtOnce) {
   EXPECT_EQ(in_flight_.count(), 0u);
 }
 
+TEST_F(ShutdownCoordinatorTest, ASuccessorGetsAllReadersAtOnce) {
+  std::vector<std::unique_ptr<Asked>> all;
+  for (int i = 0; i < 2'000; ++i) all.push_back(std::make_unique<Asked>(loop_, in_flight_));
+  const Guard turn = in_flight_.hold(Work::kTurn, "t", 1);
+  send_to_successor(in_flight_);
+  advance(milliseconds(0));
+  EXPECT_EQ(in_flight_.count(Work::kSocket), 0u);
+}
+
 TEST_F(ShutdownCoordinatorTest, ARestartDoesNotKeepReadersForTheirTurns) {
   const Asked reader(loop_, in_flight_);
   const Guard turn = in_flight_.hold(Work::kTurn, "t", 1);

@@ -38,6 +38,7 @@ std::string_view to_string(Work work);
 struct Parting {
   bool restart = false;  // somebody else serves at once: WebSocket close 1012, else 1001
   std::chrono::milliseconds come_back{0};
+  std::chrono::milliseconds goodbye{0};  // how long to wait before saying so
 };
 
 /// Whoever holds a kSocket guard. Called at most once; ends in its own time, after what is queued.

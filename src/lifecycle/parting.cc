@@ -8,11 +8,18 @@ namespace {
 
 using std::chrono::milliseconds;
 
+milliseconds up_to(Random& random, milliseconds most) {
+  return milliseconds(
+      static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(most.count()) + 1)));
+}
+
 Parting parting_for(Random& random, bool restart) {
-  const milliseconds spread = restart ? kRestartSpread : kComeBackSpread;
-  const auto more =
-      static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(spread.count()) + 1));
-  return {restart, (restart ? milliseconds(0) : kComeBackAfter) + milliseconds(more)};
+  if (restart) return {true, up_to(random, kRestartSpread), {}};
+  return {false, kComeBackAfter + up_to(random, kComeBackSpread), {}};
+}
+
+Parting parting_for_successor(Random& random) {
+  return {true, up_to(random, kRestartSpread), kGoodbyeAfter + up_to(random, kGoodbyeSpread)};
 }
 
 /// Asks up to `most` whose conversations are quiet; on a restart any: their turns go on elsewhere.
@@ -34,6 +41,12 @@ std::size_t ask_some(InFlight& in_flight, bool restart, std::size_t most) {
 }
 
 }  // namespace
+
+void send_to_successor(InFlight& in_flight) {
+  in_flight.for_each([&](Guard& guard) {
+    if (guard.may_be_asked()) guard.ask_to_part(parting_for_successor(in_flight.loop().random()));
+  });
+}
 
 Task<void> part_with_followers(InFlight* in_flight, bool restart, Duration window) {
   const Duration whole = std::clamp(window, kPartingTick, kPartingWindowMost);

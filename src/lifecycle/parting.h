@@ -20,6 +20,12 @@ inline constexpr std::chrono::milliseconds kComeBackSpread{4'000};
 /// On a restart somebody else serves already.
 inline constexpr std::chrono::milliseconds kRestartSpread{2'000};
 
+/// All of them at once, because somebody else serves in a moment: they follow no more, and say
+/// goodbye spread over the time behind this, when the successor is likely to serve. Nobody waits.
+inline constexpr std::chrono::milliseconds kGoodbyeAfter{50};
+inline constexpr std::chrono::milliseconds kGoodbyeSpread{450};
+void send_to_successor(InFlight& in_flight);
+
 /// Until nobody follows any more. window: for all of them together.
 Task<void> part_with_followers(InFlight* in_flight, bool restart, Duration window);
 

@@ -141,6 +141,19 @@ TEST_F(HttpChannelTest, ASocketSaysGoodbyeWhenItsAccountLeaves) {
   left.get();
 }
 
+TEST_F(HttpChannelTest, AnAccountDoesNotWaitForTheAnswerToItsGoodbye) {
+  core_options_.channel_stop_timeout = milliseconds(200);
+  start();
+  SocketReader reader(follow_by_socket("alice"));
+  say("alice", "m1", "one");
+  reader.lines_until("one");
+  unregister();
+  EXPECT_THAT(log_.last("channel_unregistered"), HasSubstr("cut_off=false"));
+  net::test::Frame got = reader.client().receive();
+  while (got.opcode == kText) got = reader.client().receive();
+  EXPECT_THAT(got.payload, StartsWith(close_payload(1001)));
+}
+
 TEST_F(HttpChannelTest, SocketsCountAmongAPersonsStreams) {
   options_.streams_per_person = 1;
   start();

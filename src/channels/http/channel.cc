@@ -138,7 +138,7 @@ void HttpChannel::leave() {
 
 Task<void> HttpChannel::stop() {
   leave();
-  while (face_ != nullptr && face_->requests > 0) co_await face_->changed.wait();
+  while (face_ != nullptr && face_->requests > face_->leaving) co_await face_->changed.wait();
 }
 
 }  // namespace sluice::http

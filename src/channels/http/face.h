@@ -56,6 +56,7 @@ struct Face {
   Event changed;   // pulsed when a request ends
   Event stopped;   // set with `stopping`
   std::size_t requests = 0;
+  std::size_t leaving = 0;  // of the requests: they only say goodbye
   List<StreamBase> streams;
   std::size_t stream_count = 0;
   std::unordered_map<std::string, std::uint32_t> streams_of;  // by person
@@ -74,6 +75,21 @@ class InRequest {
   }
   InRequest(const InRequest&) = delete;
   InRequest& operator=(const InRequest&) = delete;
+
+ private:
+  std::shared_ptr<Face> face_;
+};
+
+/// What a request that has only its goodbye to say holds: the channel need not wait for that.
+class Leaving {
+ public:
+  explicit Leaving(std::shared_ptr<Face> face) : face_(std::move(face)) {
+    ++face_->leaving;
+    face_->changed.pulse();
+  }
+  ~Leaving() { --face_->leaving; }
+  Leaving(const Leaving&) = delete;
+  Leaving& operator=(const Leaving&) = delete;
 
  private:
   std::shared_ptr<Face> face_;

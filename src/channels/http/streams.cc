@@ -163,6 +163,7 @@ Task<void> serve(std::shared_ptr<Face> face, net::WebSocket* socket, HttpExchang
     parting = follower.parting();
   }
   if (ending.gone) co_return;
+  const Leaving leaving(face);
   if (ending.spoke) {
     co_await socket->close(net::WsClose::kPolicy, "this socket only tells; post messages");
   } else if (!still_allowed()) {
@@ -170,6 +171,7 @@ Task<void> serve(std::shared_ptr<Face> face, net::WebSocket* socket, HttpExchang
   } else if (parting) {
     const net::WsClose code =
         parting->restart ? net::WsClose::kServiceRestart : net::WsClose::kGoingAway;
+    co_await sleep_for(face->loop, parting->goodbye);
     co_await socket->close(code, come_back(parting->come_back));
   } else if (face->stopping || exchange->gone().is_set()) {
     co_await socket->close(net::WsClose::kGoingAway, come_back(kRetry));
@@ -207,6 +209,8 @@ Task<void> get_events(std::shared_ptr<Face> face, Authenticator* authenticator,
   const Result<void> begun = co_await exchange->start_stream(std::move(head));
   if (begun && !face->stopping) co_await follower.run();
   if (!follower.parting()) co_return;
+  const Leaving leaving(face);
+  co_await sleep_for(face->loop, follower.parting()->goodbye);
   const Result<void> told = co_await exchange->write(retry_line(follower.parting()->come_back));
   (void)told;  // nobody is left to hear of a failure
 }
