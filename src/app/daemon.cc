@@ -321,7 +321,14 @@ Result<void> Daemon::listen() {
   return {};
 }
 
+const std::string* Daemon::inherited_memory(const std::string& of) const {
+  if (parts_.estate == nullptr) return nullptr;
+  const auto found = parts_.estate->memory.find(of);
+  return found == parts_.estate->memory.end() ? nullptr : &found->second;
+}
+
 Task<Result<void>> Daemon::start() {
+  if (const std::string* codes = inherited_memory(Estate::kCodes)) codes_.remember(*codes);
   const Result<void> token = co_await make_owner_token();
   if (!token) co_return token.error();
   const Result<void> services = services_.start(*config_, std::exchange(registrations_, {}));
@@ -375,6 +382,8 @@ Task<Result<void>> Daemon::register_channels() {
     auto made = channel_kind(plan.instance->kind).make(*plan.instance, plan.account, around);
     if (!made) co_return made.error().within("channels." + plan.instance->name);
     std::unique_ptr<Channel> channel = std::move(*made);
+    if (const std::string* memory = inherited_memory(plan.instance->name))
+      channel->remember(*memory);
     const Result<void> registered = co_await gateway_->register_channel(std::move(channel));
     if (!registered) co_return registered.error();
   }

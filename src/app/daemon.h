@@ -42,7 +42,10 @@ struct Estate {
   services::Descriptor lock;     // of the data directory
   services::Descriptor control;  // the control socket, if it is listened on
   std::map<std::string, services::Descriptor> listeners;  // by ListenAddress::place
-  bool in_good_order = false;  // nothing was left half done, but for the calls
+  /// What is on no disk: by account, Channel::memory(); under kCodes, the codes of printed URLs.
+  std::map<std::string, std::string> memory;
+  static constexpr const char* kCodes = " codes";  // no account's name
+  bool in_good_order = false;                      // nothing was left half done, but for the calls
 };
 
 class Daemon : public lifecycle::ShutdownSteps {
@@ -152,6 +155,8 @@ class Daemon : public lifecycle::ShutdownSteps {
   Task<void> start_channel(std::unique_ptr<Channel> channel, std::vector<std::string>* failed);
   Task<void> reload_over(MonoTime until);
   Task<Result<void>> make_owner_token();
+  /// What the process before this one remembered of it; null: nothing.
+  const std::string* inherited_memory(const std::string& of) const;
   Task<Result<void>> register_channels();
   Task<Result<void>> keep_mark(std::string mark, std::string value);
   Task<void> housekeeping();

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include <boost/json.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -16,6 +17,18 @@ namespace sluice::app {
 namespace {
 
 using Type = HandoverLink::Type;
+
+/// An earlier process of another version may have sent none.
+std::map<std::string, std::string> read_memory(std::string_view bytes) {
+  std::map<std::string, std::string> memory;
+  boost::system::error_code wrong;
+  const boost::json::value all = boost::json::parse(bytes, wrong);
+  if (wrong || !all.is_object()) return memory;
+  for (const auto& [name, text] : all.get_object()) {
+    if (text.is_string()) memory.emplace(name, text.get_string());
+  }
+  return memory;
+}
 
 }  // namespace
 
@@ -67,7 +80,7 @@ Task<Result<void>> Heir::take_over(AgentCalls* calls, std::string data) {
     }
     if (frame->type == Type::kNews) hear(frame->payload);
     if (frame->type != Type::kCommit) continue;
-    // One name a line, in the order of the descriptors: the lock first.
+    // One name a line, in the order of the descriptors: the lock first. Then what is remembered.
     std::string_view names = frame->payload;
     estate_.in_good_order = names.starts_with("good\n");
     names.remove_prefix(std::min(names.size(), names.find('\n') + 1));
@@ -82,6 +95,7 @@ Task<Result<void>> Heir::take_over(AgentCalls* calls, std::string data) {
         estate_.listeners.emplace(name, std::move(fd));
       }
     }
+    estate_.memory = read_memory(names);
     if (!estate_.lock.is_open()) co_return Error(ErrorKind::kInvalidArgument, "no lock was given");
     co_return Result<void>();
   }

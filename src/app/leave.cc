@@ -68,6 +68,8 @@ Task<Result<Estate>> Daemon::leave() {
   using lifecycle::Work;
   for (bool in_time = true; in_time && parts_.in_flight.count(Work::kAppend) > 0;)
     in_time = co_await parts_.in_flight.changed().wait_until(until);
+  estate.memory = gateway_->memories();
+  estate.memory.emplace(Estate::kCodes, codes_.memory());
   co_await gateway_->stop_channels();
   gateway_->leave_calls();
   gateway_->cut_off();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
@@ -27,6 +28,7 @@ using Type = HandoverLink::Type;
 
 constexpr int kLinkFd = 3;  // in the child
 constexpr std::size_t kCommandLineMost = 1 << 20;
+constexpr std::size_t kMemoryMost = 12u << 20;            // of HandoverLink::kFrameMost
 constexpr Duration kLastWords = std::chrono::seconds(1);  // for a process to end by itself
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
 constexpr std::string_view kDeleted = " (deleted)";  // proc(5): the file was replaced
@@ -54,6 +56,16 @@ std::vector<std::string> own_arguments() {
     at += words.back().size() + 1;
   }
   return words;
+}
+
+/// As JSON; nothing if it is too much.
+std::string write_memory(const std::map<std::string, std::string>& memory, Logger& log) {
+  boost::json::object all;
+  for (const auto& [name, text] : memory) all[name] = text;
+  std::string bytes = boost::json::serialize(all);
+  if (bytes.size() <= kMemoryMost) return bytes;
+  log.warn("memory_not_handed_over", {{"bytes", bytes.size()}});
+  return {};
 }
 
 }  // namespace
@@ -298,6 +310,7 @@ Task<Result<void>> Succession::give(Born* born) {
     names += place + "\n";
     fds.push_back(fd.get());
   }
+  names += write_memory(estate_->memory, parts_.log);
   link.send(Type::kCommit, std::move(names), std::move(fds));
   const MonoTime until = parts_.shard.now() + parts_.options().upgrade_timeout;
   for (;;) {

@@ -242,6 +242,32 @@ TEST_F(AuthTest, ACodeWorksOnceAndForAWhile) {
   EXPECT_FALSE(codes.redeem(second));
 }
 
+TEST_F(AuthTest, Item65ASuccessorKnowsTheCodesAndTheirEnds) {
+  OneTimeCodes codes(loop_);
+  const std::string first = codes.issue({"ann b", {Scope::kChat, Scope::kAdmin}});
+  const std::string used = codes.issue({"owner", {Scope::kChat}});
+  const std::string late = codes.issue({"owner", {Scope::kChat}});
+  EXPECT_TRUE(codes.redeem(used));
+  advance(OneTimeCodes::kLife / 2);
+  OneTimeCodes successor(loop_);
+  successor.remember(codes.memory());
+  EXPECT_EQ(successor.size(), 2u);
+  const auto holder = successor.redeem(first);
+  ASSERT_TRUE(holder);
+  EXPECT_EQ(holder->person, "ann b");
+  EXPECT_EQ(holder->scopes, (Scopes{Scope::kChat, Scope::kAdmin}));
+  EXPECT_FALSE(successor.redeem(first));
+  EXPECT_FALSE(successor.redeem(used));
+  advance(OneTimeCodes::kLife - OneTimeCodes::kLife / 2);
+  EXPECT_FALSE(successor.redeem(late));
+}
+
+TEST_F(AuthTest, WhatIsNoMemoryOfCodesIsLeft) {
+  OneTimeCodes codes(loop_);
+  codes.remember("zz 5 chat ann\n" + std::string(64, 'a') + " 99 root ann\n\n 1 2");
+  EXPECT_EQ(codes.size(), 0u);
+}
+
 TEST_F(AuthTest, CodesAreBounded) {
   OneTimeCodes codes(loop_);
   for (int i = 0; i < 300; ++i) codes.issue({"owner", {Scope::kChat}});

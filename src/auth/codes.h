@@ -2,7 +2,7 @@
 // OneTimeCodes: what stands in a printed URL, and becomes a cookie when it is opened. A code works
 // once and for a few minutes, so that a URL in a terminal's or a proxy's log is worth nothing.
 //
-// Shard-confined. Not kept across restarts.
+// Shard-confined. On no disk; a successor is told of them (memory()).
 
 #include <chrono>
 #include <map>
@@ -32,6 +32,10 @@ class OneTimeCodes {
   /// nullopt: unknown, used, or too old. It is used up by this call.
   std::optional<For> redeem(std::string_view code);
   std::size_t size() const { return codes_.size(); }
+
+  /// Those that are good still, for a successor: a line each, digests only.
+  std::string memory() const;
+  void remember(const std::string& memory);
 
  private:
   struct Code {

@@ -145,6 +145,11 @@ class Channel {
   virtual Task<void> stop() = 0;
   /// Only for channels that push. Cut off at send_timeout: the outcome is then unknown.
   virtual Task<SendOutcome> send(SendRequest request);
+  /// What it knows that is on no disk and a successor of this process should know, too: text of its
+  /// own kind, at most some MiB. Asked once nothing is accepted any more.
+  virtual std::string memory() const { return {}; }
+  /// The same of an earlier process, before start(); what it does not understand it leaves.
+  virtual void remember(const std::string& memory) { (void)memory; }
   /// Whether an earlier send of this part arrived: its platform id, or nullopt. Only if
   /// can_look_back.
   virtual Task<Result<std::optional<std::string>>> find_sent(SendRequest request);

@@ -330,6 +330,16 @@ void Gateway::leave_calls() {
   core_.calls.hand_over();
 }
 
+std::map<std::string, std::string> Gateway::memories() const {
+  std::map<std::string, std::string> all;
+  for (const auto& [name, account] : core_.accounts) {
+    if (account->channel == nullptr) continue;
+    std::string memory = account->channel->memory();
+    if (!memory.empty()) all.emplace(name, std::move(memory));
+  }
+  return all;
+}
+
 Task<void> Gateway::stop_channels() {
   struct Stop {
     static Task<void> one(Gateway* gateway, std::string name) {

@@ -117,6 +117,8 @@ class Gateway {
   void set_routes(Routes routes) { core_.routes = std::move(routes); }
   RouteExplanation explain_route(const InboundMessage& event, std::string_view account);
 
+  /// Channel::memory() of each channel that has any, by its name.
+  std::map<std::string, std::string> memories() const;
   /// Starts the channel and lets its conversations go on. kConflict if the name is taken; what
   /// start() returns if it fails.
   Task<Result<void>> register_channel(std::unique_ptr<Channel> channel);

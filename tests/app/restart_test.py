@@ -1,15 +1,28 @@
 """One daemon hands over to the next. Tests are named after the items of docs/lifecycle-checklist.md."""
 
+import hashlib
+import hmac
 import http.client
 import json
 import os
+import re
 import signal
 import sqlite3
 import threading
+import time
 import unittest
 
 from daemon import PATIENCE, until
 from restarting import BRIEF, LISTEN, OPENAI, RestartCase, alive, holder, slow, status
+
+
+SIGNED = "[channels.desk]\nkind = \"hook\"\nagent = \"echo\"\nreceive_secret = \"key\"\n"
+
+
+def signature(body):
+    seconds = str(int(time.time()))
+    mac = hmac.new(b"key", seconds.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return "t=%s,v1=%s" % (seconds, mac)
 
 
 def belongings(pid):
@@ -330,6 +343,18 @@ delay_per_word = "100ms"
         # Connections of ours may be closed a moment later.
         until(lambda: belongings(after)["fd"] <= before["fd"])
         self.assertEqual(belongings(after), before)
+
+    def test_item_65_a_printed_link_and_a_used_signature_outlive_a_restart(self):
+        daemon = self.daemon(slow("0s") + SIGNED).start()
+        link = re.search(r"/login\S+", daemon.banner).group()
+        signed = {"X-Sluice-Signature": signature(b"{}"), "Content-Type": "application/json"}
+        first = daemon.request("POST", "/hook/desk", b"{}", token=None, headers=signed)
+        self.assertNotIn(first.status, (401, 409))
+        self.restart(daemon)
+        again = daemon.request("POST", "/hook/desk", b"{}", token=None, headers=signed)
+        self.assertEqual(again.status, 409, again.body)
+        self.assertEqual(daemon.request("GET", link, token=None).status, 200)
+        self.assertEqual(daemon.request("GET", link, token=None).status, 401)
 
     def test_a_stop_of_the_successor_ends_both(self):
         daemon = self.daemon("shutdown_timeout = \"6s\"\ndrain_timeout = \"1s\"\n" +

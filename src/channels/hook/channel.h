@@ -54,6 +54,8 @@ class HookChannel : public Channel, private Receiver {
   /// destroyed.
   Task<void> stop() override;
   Task<SendOutcome> send(SendRequest request) override;
+  std::string memory() const override { return door_.memory(); }
+  void remember(const std::string& memory) override { door_.remember(memory); }
 
  private:
   HookChannel(std::string name, HookOptions options, net::EgressPolicy policy, HookMount& mount,

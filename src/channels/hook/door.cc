@@ -1,12 +1,18 @@
 #include "channels/hook/door.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
+
+#include <boost/json.hpp>
 
 #include "auth/credentials.h"
 
 namespace sluice::hook {
+
+namespace json = boost::json;
+
 namespace {
 
 Error unauthenticated(std::string what) {
@@ -96,6 +102,38 @@ Result<void> Door::use(const auth::Signature& signature) {
   used_[signature.seconds].insert(signature.mac);
   ++used_count_;
   return {};
+}
+
+std::string Door::memory() const {
+  json::object used;
+  for (const auto& [second, macs] : used_) {
+    json::array& hex = used[std::to_string(second)].emplace_array();
+    for (const auth::Digest& mac : macs) hex.emplace_back(auth::to_hex(mac));
+  }
+  return json::serialize(
+      json::object{{"level", bucket_.level()}, {"at", bucket_.at().ns}, {"used", std::move(used)}});
+}
+
+void Door::remember(const std::string& memory) {
+  boost::system::error_code wrong;
+  const json::value all = json::parse(memory, wrong);
+  if (wrong || !all.is_object()) return;
+  const json::object& known = all.get_object();
+  const json::value* level = known.if_contains("level");
+  const json::value* at = known.if_contains("at");
+  if (level != nullptr && level->is_double() && at != nullptr && at->is_int64())
+    bucket_.go_on_from(level->get_double(), std::min(MonoTime{at->get_int64()}, loop_.now()));
+  const json::value* used = known.if_contains("used");
+  if (used == nullptr || !used->is_object()) return;
+  for (const auto& [second, macs] : used->get_object()) {
+    std::int64_t number = 0;
+    const auto end = std::from_chars(second.data(), second.data() + second.size(), number);
+    if (end.ec != std::errc() || !macs.is_array()) continue;
+    for (const json::value& mac : macs.get_array()) {
+      const auto digest = mac.is_string() ? auth::digest_from_hex(mac.get_string()) : std::nullopt;
+      if (digest && used_count_ < kUsedMax && used_[number].insert(*digest).second) ++used_count_;
+    }
+  }
 }
 
 }  // namespace sluice::hook

@@ -39,6 +39,10 @@ class Door {
   /// kRateLimited.
   Result<void> check(const net::HttpRequest& request);
 
+  /// Rate and used signatures, as JSON: a restart must not make either new.
+  std::string memory() const;
+  void remember(const std::string& memory);
+
  private:
   bool by_token(const net::HttpRequest& request) const;
   Result<auth::Signature> signature_of(const net::HttpRequest& request) const;

@@ -139,6 +139,27 @@ TEST_F(HookDoorTest, RatesAreBoundedBehindTheCredentials) {
   EXPECT_EQ(come(door, signed_request("4")), "ok");
 }
 
+TEST_F(HookDoorTest, Item65ASuccessorKnowsWhatWasUsedAndHowFastItCame) {
+  options_.rate = 1;
+  options_.burst = 2;
+  Door door(loop_, options_);
+  const net::HttpRequest request = signed_request("{}");
+  EXPECT_EQ(come(door, request), "ok");
+  Door successor(loop_, options_);
+  successor.remember(door.memory());
+  EXPECT_EQ(come(successor, request), "conflict");
+  EXPECT_EQ(come(successor, signed_request("2")), "ok");
+  EXPECT_EQ(come(successor, signed_request("3")), "rate_limited");
+}
+
+TEST_F(HookDoorTest, WhatIsNoMemoryOfItIsLeft) {
+  Door door(loop_, options_);
+  for (const char* memory :
+       {"", "[]", R"({"level":"x","at":{},"used":{"y":[1],"7":"z","8":["short"]}})"})
+    door.remember(memory);
+  EXPECT_EQ(come(door, signed_request("{}")), "ok");
+}
+
 TEST(HookTokenBucketTest, SaysHowLongToWaitAndNeverHoldsMoreThanABurst) {
   TokenBucket bucket(2, 1, MonoTime{});
   EXPECT_FALSE(bucket.take(MonoTime{}));
