@@ -10,16 +10,6 @@ std::string_view to_string(Work work) {
   return kNames[static_cast<std::size_t>(work)];
 }
 
-Guard::Guard(InFlight& owner, Work work, std::string request_id, std::int64_t conversation)
-    : owner_(&owner),
-      request_id_(std::move(request_id)),
-      conversation_(conversation),
-      since_(owner.loop_.now()),
-      work_(work) {
-  ++owner_->counts_[static_cast<std::size_t>(work_)];
-  owner_->guards_.push_back(*this);
-}
-
 void Guard::take(Guard& other) {
   take_place_of(other);
   owner_ = std::exchange(other.owner_, nullptr);
@@ -28,15 +18,6 @@ void Guard::take(Guard& other) {
   conversation_ = other.conversation_;
   since_ = other.since_;
   work_ = other.work_;
-}
-
-void Guard::release() {
-  if (owner_ == nullptr) return;
-  InFlight& owner = *std::exchange(owner_, nullptr);
-  who_ = nullptr;
-  unlink();
-  --owner.counts_[static_cast<std::size_t>(work_)];
-  owner.released_.pulse();
 }
 
 void Guard::change(Work work) {

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "runtime/list.h"
 #include "runtime/loop.h"
@@ -56,7 +57,13 @@ class InFlight;
 /// start.
 class Guard : ListNode {
  public:
+  /// InFlight's alone to make: a guard is made where it stays, because moving costs.
+  class Key {
+    friend class InFlight;
+    Key() = default;
+  };
   Guard() = default;  // holds nothing
+  Guard(Key, InFlight& owner, Work work, std::string&& request_id, std::int64_t conversation);
   ~Guard() { release(); }
   Guard(Guard&& other) noexcept { take(other); }
   Guard& operator=(Guard&& other) noexcept {
@@ -91,7 +98,6 @@ class Guard : ListNode {
   friend class InFlight;
   template <class T>
   friend class sluice::List;
-  Guard(InFlight& owner, Work work, std::string request_id, std::int64_t conversation);
   void take(Guard& other);
   void change(Work work);
 
@@ -112,12 +118,15 @@ class InFlight {
   /// For what may be refused: nullopt once the shutdown has begun to drain.
   std::optional<Guard> acquire(Work work, std::string request_id = {},
                                std::int64_t conversation = 0) {
-    if (!accepting_) return std::nullopt;
-    return hold(work, std::move(request_id), conversation);
+    std::optional<Guard> guard;
+    if (accepting_) {
+      guard.emplace(Guard::Key(), *this, work, std::move(request_id), conversation);
+    }
+    return guard;
   }
   /// For what follows from work that was accepted: never refused.
   Guard hold(Work work, std::string request_id = {}, std::int64_t conversation = 0) {
-    return Guard(*this, work, std::move(request_id), conversation);
+    return Guard(Guard::Key(), *this, work, std::move(request_id), conversation);
   }
 
   bool accepting() const { return accepting_; }
@@ -145,5 +154,26 @@ class InFlight {
   Event released_;
   bool accepting_ = true;
 };
+
+// Each request passes here twice.
+inline Guard::Guard(Key, InFlight& owner, Work work, std::string&& request_id,
+                    std::int64_t conversation)
+    : owner_(&owner),
+      request_id_(std::move(request_id)),
+      conversation_(conversation),
+      since_(owner.loop_.now()),
+      work_(work) {
+  ++owner_->counts_[static_cast<std::size_t>(work_)];
+  owner_->guards_.push_back(*this);
+}
+
+inline void Guard::release() {
+  if (owner_ == nullptr) return;
+  InFlight& owner = *std::exchange(owner_, nullptr);
+  who_ = nullptr;
+  unlink();
+  --owner.counts_[static_cast<std::size_t>(work_)];
+  owner.released_.pulse();
+}
 
 }  // namespace sluice::lifecycle
