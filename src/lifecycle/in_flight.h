@@ -116,7 +116,7 @@ class InFlight {
   InFlight& operator=(const InFlight&) = delete;
 
   /// For what may be refused: nullopt once the shutdown has begun to drain.
-  std::optional<Guard> acquire(Work work, std::string request_id = {},
+  std::optional<Guard> acquire(Work work, std::string&& request_id = {},
                                std::int64_t conversation = 0) {
     std::optional<Guard> guard;
     if (accepting_) {
@@ -125,7 +125,7 @@ class InFlight {
     return guard;
   }
   /// For what follows from work that was accepted: never refused.
-  Guard hold(Work work, std::string request_id = {}, std::int64_t conversation = 0) {
+  Guard hold(Work work, std::string&& request_id = {}, std::int64_t conversation = 0) {
     return Guard(Guard::Key(), *this, work, std::move(request_id), conversation);
   }
 

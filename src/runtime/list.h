@@ -9,7 +9,9 @@ namespace sluice {
 class ListNode {
  public:
   ListNode() : prev_(this), next_(this) {}
-  ~ListNode() { unlink(); }
+  ~ListNode() {
+    if (linked()) unlink();
+  }
   ListNode(const ListNode&) = delete;
   ListNode& operator=(const ListNode&) = delete;
 
@@ -48,7 +50,7 @@ class List {
   bool empty() const { return !head_.linked(); }
   void push_back(T& item) {
     ListNode& node = item;
-    node.unlink();
+    if (node.linked()) node.unlink();
     node.prev_ = head_.prev_;
     node.next_ = &head_;
     head_.prev_->next_ = &node;
