@@ -106,6 +106,22 @@ TEST_F(EarlyReadTest, HeadsThatWereWrittenMeanwhileAreKnown) {
   EXPECT_EQ(head(1), HistoryId{302});
 }
 
+// Found by the crash test: such lines were in neither, and what came next forgot them.
+TEST_F(EarlyReadTest, LinesWhoseHeadsWereNotWrittenThenAndAreNowAreKnown) {
+  for (std::int64_t lane = 1'000; lane < 1'400; ++lane) talk(lane, lane * 100);
+  ASSERT_LT(count("heads"), 400);
+  read_early();
+  for (bool more = true; more;) {
+    const auto slice = engine_->tidy();
+    ASSERT_TRUE(slice);
+    more = *slice;
+  }
+  ASSERT_GE(count("heads"), 400);
+  succeed();
+  for (std::int64_t lane = 1'000; lane < 1'400; ++lane)
+    ASSERT_EQ(head(lane), HistoryId{lane * 100 + 2});
+}
+
 TEST_F(EarlyReadTest, ASessionThatBeganMeanwhileIsKnown) {
   read_early();
   change(

@@ -15,7 +15,7 @@ namespace {
 
 // Ids that are looked at twice: they are written in the order in which they are given out, and
 // nothing here depends on how strictly.
-constexpr std::int64_t kOverlap = 4096;
+constexpr std::int64_t kOverlap = 16;
 
 /// Calls f for each row.
 template <class F>
@@ -178,15 +178,13 @@ Result<void> catch_up(sqlite::Database& db, Recovered& out, OpenLanes& open, std
   return {};
 }
 
-/// Lines that `heads` does not know yet.
-Result<void> complete_heads(sqlite::Database& db, Recovered& out) {
-  const auto upto = meta_integer(db, "heads_upto");
-  if (!upto) return upto.error();
-  return each(db, fmt::format("SELECT id, lane FROM history WHERE id>{}", upto->value_or(0)),
+/// Lines that `heads` did not know when it knew all up to this one.
+Result<void> complete_heads(sqlite::Database& db, std::int64_t upto, Conversations& conversations) {
+  return each(db, fmt::format("SELECT id, lane FROM history WHERE id>{}", upto),
               [&](const sqlite::Statement& s) {
-                const Conversations::Slot slot = out.conversations.find(s.id<LaneId>(1));
+                const Conversations::Slot slot = conversations.find(s.id<LaneId>(1));
                 if (slot == Conversations::kNone) return;
-                HistoryId& head = out.conversations.at(slot).head;
+                HistoryId& head = conversations.at(slot).head;
                 head = std::max(head, s.id<HistoryId>(0));
               });
 }
@@ -220,7 +218,13 @@ Result<void> read_newest_stamp(sqlite::Database& db, Recovered& out) {
 }  // namespace
 
 Result<Conversations> read_conversations(sqlite::Database& db) {
-  return read_all_conversations(db, [](const sqlite::Statement&) {});
+  // First: `heads` may be written on meanwhile.
+  const auto upto = meta_integer(db, "heads_upto");
+  if (!upto) return upto.error();
+  auto all = read_all_conversations(db, [](const sqlite::Statement&) {});
+  if (!all) return all.error();
+  if (auto r = complete_heads(db, upto->value_or(0), *all); !r) return r.error();
+  return all;
 }
 
 Result<void> recover(sqlite::Database& db, const HashKey& key, Recovered& out, std::int64_t since) {
@@ -236,7 +240,9 @@ Result<void> recover(sqlite::Database& db, const HashKey& key, Recovered& out, s
   } else if (auto r = catch_up(db, out, open, since); !r) {
     return r;
   }
-  if (auto r = complete_heads(db, out); !r) return r;
+  const auto upto = meta_integer(db, "heads_upto");
+  if (!upto) return upto.error();
+  if (auto r = complete_heads(db, upto->value_or(0), out.conversations); !r) return r;
   return read_newest_stamp(db, out);
 }
 

@@ -18,7 +18,7 @@ namespace sluice {
 Result<void> recover(sqlite::Database& db, const HashKey& key, Recovered& out,
                      std::int64_t since = 0);
 
-/// Every conversation, and where its log stood at least, as far as `heads` knows.
+/// Every conversation and where its log stands; another process may write meanwhile.
 Result<Conversations> read_conversations(sqlite::Database& db);
 
 /// The greatest id of any row that is still there.
