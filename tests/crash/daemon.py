@@ -194,7 +194,9 @@ class Daemon:
         """Until none of them is left, also of those that were just being started."""
         try:
             async with asyncio.timeout(START_SECONDS):
-                while self.kill_family():
+                gone = 0  # looks in a row: one that is in the middle of its exec is seen as none
+                while gone < 4:
+                    gone = 0 if self.kill_family() else gone + 1
                     await asyncio.sleep(0.005)
         except TimeoutError:
             raise Failed("the daemon's processes do not die") from None
