@@ -65,7 +65,7 @@ TurnRow Turns::prepare(Lane& lane, const Waiting& message) {
 void Turns::abandon(Lane& lane) {
   if (lane.running->stopping) {
     // The /stop's transaction, behind the one that came to nothing, has brought its row.
-    core_.tasks.spawn("remove turn", remove(lane.running->row.id));
+    core_.tasks.spawn("remove turn", remove(lane.running->row));
   }
   lane.running.reset();
   lane.busy = false;
@@ -206,10 +206,12 @@ void Turns::leave(Lane& lane) {
   core_.pump(lane);
 }
 
-Task<void> Turns::remove(TurnId turn) {
-  co_await core_.commit_surely(nullptr, [turn] {
+Task<void> Turns::remove(TurnRow row) {
+  co_await core_.commit_surely(nullptr, [&row] {
     Transaction t;
-    t.changes.turns_ended.push_back(turn);
+    // Whether the /stop has brought the row, too, is known to the store alone.
+    t.changes.turns.push_back(row);
+    t.changes.turns_ended.push_back(row.id);
     return t;
   });
 }
@@ -221,7 +223,7 @@ Task<void> Turns::stop_settled(RunningTurn* running) {
 Task<void> Turns::leave_without_messages(Lane* lane) {
   RunningTurn& running = *lane->running;
   co_await stop_settled(&running);
-  if (running.on_disk || running.stopping) co_await remove(running.row.id);
+  if (running.on_disk || running.stopping) co_await remove(running.row);
   leave(*lane);
 }
 

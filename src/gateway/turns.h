@@ -134,7 +134,7 @@ class Turns {
   void leave(Lane& lane);
   Task<void> leave_without_messages(Lane* lane);
   /// Takes a turn's row off the disk, should it be there.
-  Task<void> remove(TurnId turn);
+  Task<void> remove(TurnRow row);
   /// Until no /stop for it is on its way to the disk.
   static Task<void> stop_settled(RunningTurn* running);
   Ending ending_of(const Error& error, bool attempts_used_up, Lane& lane);

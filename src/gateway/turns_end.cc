@@ -247,6 +247,8 @@ Task<void> Turns::finish(Lane* lane, Messages messages, Ending ending) {
   const auto used = used_up(*lane, messages, ending);
   const auto build = [this, lane, &running, all, how, &used, &parts] {
     Transaction t = build_end(*lane, running.row, *all, *how, may_claim_now(*lane));
+    // Cut off before its first row was written; a /stop may have brought it.
+    if (!running.on_disk) t.changes.turns.push_back(running.row);
     if (running.new_session) t.changes.sessions.emplace_back(lane->id, running.new_session);
     if (used) t.changes.marks.push_back(*used);
     parts = t.changes.parts;

@@ -87,11 +87,17 @@ Result<void> SqliteEngine::run_one_alone(const Transaction& transaction, ResultS
   if (!receipt && !is_of_one(receipt.error())) return receipt.error();
   if (!receipt) {
     if (auto r = rollback_to_.run(); !r) return r;
+    skip_history(transaction);
     key_log_->undo_to(keys_before);
     batch_heads_.resize(heads_before);
   }
   result.emplace(std::move(receipt));
   return release_.run();
+}
+
+void SqliteEngine::skip_history(const Transaction& transaction) {
+  for (const KeyedEvent& event : transaction.events) rows_->skip_history(event.then);
+  rows_->skip_history(transaction.changes);
 }
 
 Result<Receipt> SqliteEngine::apply_one(const Transaction& transaction) {

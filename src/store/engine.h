@@ -148,6 +148,7 @@ class SqliteEngine {
   Result<void> run_batch(std::span<const Transaction* const> batch, std::span<ResultSlot> results,
                          bool one_by_one);
   Result<void> run_one_alone(const Transaction& transaction, ResultSlot& result);
+  void skip_history(const Transaction& transaction);
   Result<Receipt> apply_one(const Transaction& transaction);
   Result<Receipt::Event> apply_event(const KeyedEvent& event);
   Result<void> apply_changes(const Changes& changes);

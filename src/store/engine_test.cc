@@ -330,6 +330,19 @@ TEST_F(EngineTest, AConflictLeavesNothingAndSparesTheRestOfTheBatch) {
   EXPECT_FALSE(engine_->failure());
 }
 
+TEST_F(EngineTest, LinesBuiltOnThoseOfAConflictGoOnFromTheLineBefore) {
+  change({.history = {line(10, 0, 1, "there", "ann")}});
+  Transaction bad;
+  bad.changes.history = {line(11, 10, 1, "never", "ann"), line(12, 11, 1, "never", "ann")};
+  bad.changes.turns_ended.push_back(TurnId{404});
+  Transaction good = accept(20);
+  good.events[0].then.history = {line(21, 12, 1, "here", "ann")};
+  apply_all({bad, good});
+  const auto log = reader_->history(HistoryId{21}, HistoryId{}, 10, 1 << 20);
+  ASSERT_TRUE(log);
+  EXPECT_EQ(log->size(), 2u) << "what was there, and the new line";
+}
+
 TEST_F(EngineTest, EveryMissingRowIsAConflict) {
   const std::vector<Changes> missing = {
       {.turns_ended = {TurnId{1}}},        {.ended = {ended(1)}},

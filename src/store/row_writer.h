@@ -26,9 +26,9 @@ class RowWriter {
   Result<void> handled(const MessageEnd& end, LaneId lane, std::string_view sender);
   Result<void> cursor(const Cursor& cursor);
   Result<void> changes(const Changes& changes);
-  /// The event was a repetition: its lines are not written, and what was built on them is put
-  /// right.
-  void skip_history(const Changes& then);
+  /// The lines of a repeated event, or of a transaction that failed alone, are not written: what was
+  /// built on them is put right.
+  void skip_history(const Changes& changes);
   /// Notes where a lane's history stands; see schema.h, heads.
   Result<void> head(LaneId lane, HistoryId head);
 
@@ -58,9 +58,8 @@ class RowWriter {
   sqlite::Statement put_turn_, remove_turn_;
   sqlite::Statement add_history_;
   sqlite::Statement add_part_, claim_, log_part_, bury_part_, remove_part_, again_, unbury_part_;
-  // Lines of repeated events, which were not written, and what came before each. The core may have
-  // built on such a line before it learned of the repetition; ids ascend, and so many are never
-  // under way.
+  // Lines that were not written, and what came before each. The core may have built on such a line
+  // before it learned of that; ids ascend, and so many are never under way.
   static constexpr std::size_t kSkippedMax = 8192;
   std::map<HistoryId, HistoryId> skipped_;
   HistoryId before(HistoryId prev) const;

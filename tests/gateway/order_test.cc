@@ -308,6 +308,32 @@ TEST_F(OrderTest, InterruptStopsTheRunningTurnAndRunsTheNewest) {
   EXPECT_THAT(bot().taken(), ElementsAre("Once upon a time\n[cut off]", "re never mind"));
 }
 
+// Found by the simulation, seed 500675.
+TEST_F(OrderTest, InterruptOfATurnBeforeItsFirstRowIsWrittenEndsIt) {
+  agent_does([](const TurnRequest&) { return Act::slow(seconds(1)); });
+  start();
+  say("c", "first");
+  const Accepted second = say("c", "second");
+  bot().account.mode = LaneMode::kInterrupt;
+  restart();
+  hold_store_ = true;
+  advance(seconds(1));
+  store().write(store().queued());  // the first turn's end
+  store().tell_one();
+  run_until_idle();
+  ASSERT_EQ(store().reads(), 1u) << "the second message, for its turn";
+  post(message("c", "third"));
+  run_until_idle();
+  store().write(store().queued());
+  store().tell_one();
+  run_until_idle();
+  hold_store_ = false;
+  run_until_rest();
+  EXPECT_EQ(outcome(second.id), MessageOutcome::kStopped);
+  EXPECT_FALSE(process_->storage_failed);
+  EXPECT_THAT(agents_.texts(), ElementsAre("first", "first", "third"));
+}
+
 TEST_F(OrderTest, InterruptMergesNothingAcrossAGapThatMayStillClose) {
   bot().account.mode = LaneMode::kInterrupt;
   start();
