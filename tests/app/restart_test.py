@@ -129,8 +129,10 @@ delay_per_word = "100ms"
         begun, events = threading.Event(), []
 
         def read(connection):
-            body = {"model": "echo", "stream": True,
-                    "messages": [{"role": "user", "content": " ".join(words)}]}
+            # As long as a client's whole conversation may be: the successor needs none of it.
+            body = {"model": "echo", "stream": True, "user": "ann",
+                    "messages": [{"role": "user", "content": "before " * 100_000},
+                                 {"role": "user", "content": " ".join(words)}]}
             connection.request("POST", "/v1/chat/completions", json.dumps(body), {
                 "Authorization": "Bearer " + daemon.token, "Content-Type": "application/json"})
             with connection.getresponse() as response:

@@ -123,6 +123,35 @@ TEST_F(OpenAiFaceTest, ThePlaceInAStreamMustBeOne) {
   EXPECT_EQ(post(body("hello"), rest_after("echo")).status, 400) << "it is not streamed";
 }
 
+constexpr std::string_view kNoMessages = R"({"model":"agent"})";
+
+/// As an earlier process passes a request on, once the message that it answered with is accepted.
+std::string accepted_as(const Answer& answer) {
+  constexpr std::string_view kName = "X-Request-Id: ";
+  const std::size_t at = answer.head.find(kName) + kName.size();
+  return fmt::format("{}Sluice-Accepted: {}\r\n", kKey,
+                     answer.head.substr(at, answer.head.find('\r', at) - at));
+}
+
+TEST_F(OpenAiFaceTest, AnAcceptedRequestIsGoneOnWithWithoutItsMessages) {
+  start();
+  const std::string accepted = accepted_as(post(body("hello"), kKey));
+  EXPECT_EQ(post(kNoMessages, accepted).content(), "echo: hello");
+  const std::string shown = rest_after("echo").substr(kKey.size());
+  EXPECT_THAT(stream("", accepted + shown).rest(), ElementsAre(": hello", "(stop)", "[DONE]"));
+  EXPECT_THAT(agent_texts(), SizeIs(1));
+}
+
+TEST_F(OpenAiFaceTest, AMessageOfAnotherConversationIsNotGoneOnWith) {
+  start();
+  const std::string accepted = accepted_as(post(body("hello"), kKey));
+  EXPECT_EQ(post(kNoMessages, accepted, "bob").code(), "not_accepted");
+  EXPECT_EQ(post(body("hello"), kKey, "bob").content(), "echo: hello");
+  EXPECT_EQ(post(kNoMessages, accepted, "bob").code(), "not_accepted");
+  EXPECT_EQ(post(kNoMessages, fmt::format("{}Sluice-Accepted: x\r\n", kKey)).status, 404);
+  EXPECT_EQ(post(kNoMessages, kKey).status, 400) << "it has no messages";
+}
+
 TEST_F(OpenAiFaceTest, ARepeatedRequestFindsItsAnswerBehindManyOthers) {
   start();
   const std::string_view user = R"("user":"ann")";

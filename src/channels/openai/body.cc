@@ -304,7 +304,8 @@ Checked<std::string> name_of(const json::object& body, std::string_view field) {
   return name;
 }
 
-Checked<ChatRequest> request_of(const json::object& body) {
+/// All but the messages.
+Checked<ChatRequest> frame_of(const json::object& body) {
   for (const Barred& field : kBarred) {
     const json::value* value = find(body, field.name);
     if (value != nullptr && !field.harmless(*value))
@@ -324,6 +325,13 @@ Checked<ChatRequest> request_of(const json::object& body) {
   const Checked<bool> usage = usage_wanted(body, out.stream);
   if (!usage) return usage.error();
   out.include_usage = *usage;
+  return out;
+}
+
+Checked<ChatRequest> request_of(const json::object& body) {
+  Checked<ChatRequest> frame = frame_of(body);
+  if (!frame) return frame;
+  ChatRequest& out = *frame;
   Checked<std::vector<Said>> messages = messages_of(body);
   if (!messages) return messages.error();
   const std::size_t first = out.user.empty() ? 0 : messages->size() - 1;
@@ -331,17 +339,31 @@ Checked<ChatRequest> request_of(const json::object& body) {
   if (!images) return images.error();
   out.images = std::move(*images);
   out.text = out.user.empty() ? fold(*messages) : std::move(messages->back().text);
-  return out;
+  return frame;
 }
 
-}  // namespace
-
-Checked<ChatRequest> parse_body(std::string_view text) {
+Checked<ChatRequest> parse(std::string_view text,
+                           Checked<ChatRequest> (*read)(const json::object&)) {
   boost::system::error_code ec;
   const json::value value = json::parse(text, ec);
   if (ec) return invalid({}, "The body is not JSON: " + ec.message() + ".", "invalid_json");
   if (!value.is_object()) return invalid({}, "The body must be a JSON object.", "invalid_json");
-  return request_of(value.get_object());
+  return read(value.get_object());
+}
+
+}  // namespace
+
+Checked<ChatRequest> parse_body(std::string_view text) { return parse(text, &request_of); }
+
+std::string without_messages(const ChatRequest& request) {
+  json::object body{{"model", request.model}, {"stream", request.stream}};
+  if (!request.user.empty()) body.emplace("user", request.user);
+  if (request.include_usage) body.emplace("stream_options", json::object{{"include_usage", true}});
+  return json::serialize(body);
+}
+
+Checked<ChatRequest> parse_without_messages(std::string_view text) {
+  return parse(text, &frame_of);
 }
 
 }  // namespace sluice::openai

@@ -47,4 +47,8 @@ struct ChatRequest {
 /// 400, with the field it is about. Never holds a message's text.
 Checked<ChatRequest> parse_body(std::string_view json);
 
+/// The same request once its messages are accepted, for whoever goes on with it.
+std::string without_messages(const ChatRequest& request);
+Checked<ChatRequest> parse_without_messages(std::string_view json);
+
 }  // namespace sluice::openai

@@ -32,6 +32,21 @@ TEST(OpenAiBodyTest, ReadsTheLeastThatClientsSend) {
   EXPECT_FALSE(request->stream);
 }
 
+TEST(OpenAiBodyTest, KeepsAllButTheMessagesOfARequestThatIsAccepted) {
+  const Checked<ChatRequest> request = parse_body(
+      body(kHello, R"("stream":true,"stream_options":{"include_usage":true},"user":"ann\"x")"));
+  ASSERT_TRUE(request);
+  const std::string rest = without_messages(*request);
+  EXPECT_THAT(rest, ::testing::Not(HasSubstr("hello")));
+  const Checked<ChatRequest> again = parse_without_messages(rest);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->model, "m");
+  EXPECT_EQ(again->user, "ann\"x");
+  EXPECT_TRUE(again->stream);
+  EXPECT_TRUE(again->include_usage);
+  EXPECT_EQ(again->text, "");
+}
+
 TEST(OpenAiBodyTest, JoinsTextParts) {
   const Checked<ChatRequest> request = parse_body(body(
       R"([{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}])"));

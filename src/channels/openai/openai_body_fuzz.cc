@@ -37,5 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(net::is_clean_name(request->model));
   require(request->user.empty() || net::is_clean_name(request->user));
   require(request->stream || !request->include_usage);
+  const auto rest = openai::parse_without_messages(openai::without_messages(*request));
+  require(rest && rest->model == request->model && rest->user == request->user);
+  require(rest->stream == request->stream && rest->include_usage == request->include_usage);
   return 0;
 }

@@ -1,6 +1,7 @@
 #include "channels/openai/requests.h"
 
 #include <any>
+#include <charconv>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,8 +23,9 @@ using net::HttpExchange;
 using net::HttpResponse;
 using Step = TurnFollower::Step;
 
-constexpr std::size_t kRepeatableBytes =
-    64 * 1024;  // a longer one is to be asked again by its client
+/// The id of the message that an earlier process has accepted with this request, whose body has no
+/// messages then. Worth nothing to those whose message it is not.
+constexpr std::string_view kAcceptedHeader = "Sluice-Accepted";
 
 const Caller& caller_of(HttpExchange& exchange) {
   return *std::any_cast<Caller>(&exchange.context());
@@ -174,6 +176,29 @@ Task<Checked<Accepted>> accept(std::shared_ptr<Face> face, InboundMessage messag
   co_return verdict;
 }
 
+/// What an earlier process has accepted.
+Task<Checked<Accepted>> find_accepted(std::shared_ptr<Face> face, InboundMessage message,
+                                      std::string header, TurnFollower* follower) {
+  const LaneId lane = face->host->find_lane(message.chat, "");
+  if (lane) follower->listen(lane);
+  MessageId id;
+  std::from_chars(header.data(), header.data() + header.size(), id.value);
+  using MaybeLife = std::optional<MessageLife>;
+  const Result<MaybeLife> life = co_await face->host->store().read<MaybeLife>(
+      [id](StoreReader& reader) { return reader.life(id); });
+  if (!life) co_return refusal_of(life.error());
+  if (face->stopping) co_return stopping();
+  if (!lane || !*life || (*life)->lane != lane) {
+    Refusal refusal;
+    refusal.status = 404;
+    refusal.code = "not_accepted";
+    refusal.message = "There is no such message in this conversation.";
+    co_return refusal;
+  }
+  follower->follow(id, TurnFollower::Since::kRepeat);
+  co_return Accepted{EventVerdict::kDuplicate, id, lane, false};
+}
+
 /// Answers in one piece.
 Task<void> answer_whole(std::shared_ptr<Face> face, HttpExchange* exchange, TurnFollower* follower,
                         Asked asked) {
@@ -203,22 +228,20 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
   const auto refuse = [exchange](const Refusal& refusal) {
     exchange->respond(to_response(refusal));
   };
-  Checked<ChatRequest> body = parse_body(exchange->request().body);
+  net::HttpRequest& request = exchange->request();
+  const std::string accepted_before(request.headers.get(kAcceptedHeader).value_or(""));
+  Checked<ChatRequest> body =
+      accepted_before.empty() ? parse_body(request.body) : parse_without_messages(request.body);
   if (!body) co_return refuse(body.error());
-  // It is in the request now; a small one is kept for a successor.
-  const bool repeatable = exchange->request().body.size() <= kRepeatableBytes;
-  if (!repeatable) exchange->request().body = std::string();
   if (!face->has_model(body->model)) co_return refuse(no_such_model(body->model));
-  Checked<Asked> asked = asked_of(exchange->request(), *body, face->loop);
-  if (asked) {
-    // Whoever serves it again finds the same message.
-    exchange->request().headers.set(kKeyHeader, asked->key);
-    if (repeatable) exchange->set_repeatable();
-  }
+  Checked<Asked> asked = asked_of(request, *body, face->loop);
   if (!asked) co_return refuse(asked.error());
+  // Whoever serves it again finds the same message.
+  request.headers.set(kKeyHeader, asked->key);
+  exchange->set_repeatable();
   const bool stream = body->stream;
   asked->heading.created = face->loop.wall();
-  InboundMessage message = message_of(exchange->request(), caller, *body, *asked);
+  InboundMessage message = message_of(request, caller, *body, *asked);
   const RequestSlot slot(face, message.sender);
   if (const std::optional<Refusal> refusal = slot.refusal()) co_return refuse(*refusal);
 
@@ -229,7 +252,10 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
   message.attachments = std::move(*images);
 
   TurnFollower follower(face->followers);
-  const Checked<Accepted> accepted = co_await accept(face, std::move(message), &follower);
+  const Checked<Accepted> accepted =
+      accepted_before.empty()
+          ? co_await accept(face, std::move(message), &follower)
+          : co_await find_accepted(face, std::move(message), accepted_before, &follower);
   if (!accepted) {
     // After a failed write nobody knows whether it was accepted.
     const bool unknown = accepted.error().status == 500;
@@ -238,6 +264,9 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
     co_return;
   }
   asked->heading.message = accepted->id;
+  // What is accepted need not be kept for a successor.
+  request.headers.set(kAcceptedHeader, std::to_string(accepted->id.value));
+  request.body = without_messages(*body);
   if (asked->shown && asked->shown->turn) follower.follow(accepted->id, asked->shown->turn);
   Running gone(close_when(&exchange->gone(), &follower));
   gone.start();
