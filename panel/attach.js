@@ -5,6 +5,7 @@ import { button, make } from "/view.js";
 
 const TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const MOST = 20; // of one message, as the gateway's core.attachments_max
+const TRIES = 4; // of one upload: a restart of the gateway cuts it
 
 export class Attachments {
   /** list: where they are shown. alert(text): something is wrong. */
@@ -72,10 +73,8 @@ export class Attachments {
     entry.bar.hidden = false;
     entry.retry.hidden = true;
     entry.note.textContent = "";
-    const running = upload(entry.file, (share) => (entry.bar.value = share));
-    entry.abort = running.abort;
     try {
-      entry.id = await running.done;
+      entry.id = await this.upload(entry);
     } catch (error) {
       if (!this.entries.includes(entry)) return;
       entry.failed = true;
@@ -86,6 +85,20 @@ export class Attachments {
     }
     entry.bar.hidden = true;
     if (this.whenReady && this.entries.every((e) => e.id)) this.whenReady();
+  }
+
+  async upload(entry) {
+    for (let tries = 1; ; ++tries) {
+      const running = upload(entry.file, (share) => (entry.bar.value = share));
+      entry.abort = running.abort;
+      try {
+        return await running.done;
+      } catch (error) {
+        if (!error.passing || tries === TRIES || !this.entries.includes(entry)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, tries * 1000));
+        if (!this.entries.includes(entry)) throw error;
+      }
+    }
   }
 
   remove(entry) {

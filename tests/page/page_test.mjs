@@ -259,6 +259,18 @@ test("an image is chosen, shown small, sent, and stays in the conversation", asy
   assert.deepEqual(problems, []);
 });
 
+test("an upload that is cut goes again by itself", async () => {
+  const page = await signedIn();
+  let cut = 0;
+  await page.route("**/v1/media", (route) => (cut++ === 0 ? route.abort("connectionreset") : route.continue()));
+  await page.setInputFiles("#files", pictureFile());
+  await page.fill("#write", "look");
+  await page.click("#send");
+  await answered(page, "look");
+  await seen(page, "#log .person", 1);
+  assert.equal(cut, 2);
+});
+
 test("images are pasted and dropped, and one alone is enough of a message", async () => {
   const page = await signedIn();
   await page.evaluate((bytes) => {
