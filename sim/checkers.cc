@@ -264,7 +264,11 @@ class Checks {
     for (const SentEvent& e : outside_.events) {
       const bool successor =
           e.message.order && event.message.order && *e.message.order > *event.message.order;
-      if (successor && e.old && e.lane == event.lane && e.id < event.id) return true;
+      if (!successor || e.lane != event.lane) continue;
+      if (e.old && e.id < event.id) return true;
+      // Nor is one called that was stopped, or interrupted, before its agent was.
+      const std::int64_t at = began(e);
+      if (at != 0 && at < event.id.value + 8) return true;
     }
     return event.message.order &&
            std::any_of(outside_.calls.begin(), outside_.calls.end(), [&](const AgentCall& call) {
@@ -278,18 +282,21 @@ class Checks {
                         });
            });
   }
+  /// The id of the turn that it ended with, or of its line if it expired; 0: it has not ended.
+  std::int64_t began(const SentEvent& event) const {
+    const auto life = reader_.life(event.id);
+    if (!life || !*life) return 0;
+    const MessageEnd& end = (*life)->end;
+    return end.turn ? end.turn.value : end.history.value;
+  }
   /// Whether something that comes after the missing one had begun already: then it would be late in
   /// any case, and nothing was left to wait for.
   bool passed_by(const SentEvent& missing, const AgentCall& next) const {
     return std::any_of(outside_.events.begin(), outside_.events.end(), [&](const SentEvent& e) {
       if (e.lane != next.lane || !e.message.order || *e.message.order <= *missing.message.order)
         return false;
-      const auto life = reader_.life(e.id);
-      if (!life || !*life) return false;
-      // One that expired had no turn, only a line.
-      const MessageEnd& end = (*life)->end;
-      const std::int64_t began = end.turn ? end.turn.value : end.history.value;
-      return began != 0 && began < next.turn.value;
+      const std::int64_t at = began(e);
+      return at != 0 && at < next.turn.value;
     });
   }
   /// Whether the process had taken something in its order before: what came late tells nothing of
