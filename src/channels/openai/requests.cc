@@ -221,12 +221,22 @@ Task<void> close_when(Event* event, TurnFollower* follower) {
   follower->close();
 }
 
-}  // namespace
+/// A request from its acceptance to its answer.
+struct Waiting {
+  explicit Waiting(const std::shared_ptr<Face>& face) : follower(face->followers) {}
+  std::optional<RequestSlot> slot;
+  TurnFollower follower;
+  Asked asked;
+  bool stream = false;
+};
 
-Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
+/// Has the request's message accepted. What that takes is gone before the wait for the answer,
+/// which is long. False: the request is answered already.
+Task<bool> enter(std::shared_ptr<Face> face, HttpExchange* exchange, Waiting* waiting) {
   const Caller caller = caller_of(*exchange);
   const auto refuse = [exchange](const Refusal& refusal) {
     exchange->respond(to_response(refusal));
+    return false;
   };
   net::HttpRequest& request = exchange->request();
   const std::string accepted_before(request.headers.get(kAcceptedHeader).value_or(""));
@@ -239,11 +249,10 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
   // Whoever serves it again finds the same message.
   request.headers.set(kKeyHeader, asked->key);
   exchange->set_repeatable();
-  const bool stream = body->stream;
   asked->heading.created = face->loop.wall();
   InboundMessage message = message_of(request, caller, *body, *asked);
-  const RequestSlot slot(face, message.sender);
-  if (const std::optional<Refusal> refusal = slot.refusal()) co_return refuse(*refusal);
+  waiting->slot.emplace(face, message.sender);
+  if (const std::optional<Refusal> refusal = waiting->slot->refusal()) co_return refuse(*refusal);
 
   Checked<std::vector<std::string>> images =
       co_await keep_images(face, message.sender, std::move(body->images));
@@ -251,7 +260,7 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
   if (face->stopping) co_return refuse(stopping());
   message.attachments = std::move(*images);
 
-  TurnFollower follower(face->followers);
+  TurnFollower& follower = waiting->follower;
   const Checked<Accepted> accepted =
       accepted_before.empty()
           ? co_await accept(face, std::move(message), &follower)
@@ -261,21 +270,33 @@ Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
     const bool unknown = accepted.error().status == 500;
     const Refusal refusal = unknown ? told(accepted.error(), *asked) : accepted.error();
     exchange->respond(with_names(to_response(refusal), *asked));
-    co_return;
+    co_return false;
   }
   asked->heading.message = accepted->id;
   // What is accepted need not be kept for a successor.
   request.headers.set(kAcceptedHeader, std::to_string(accepted->id.value));
   request.body = without_messages(*body);
   if (asked->shown && asked->shown->turn) follower.follow(accepted->id, asked->shown->turn);
-  Running gone(close_when(&exchange->gone(), &follower));
+  waiting->asked = std::move(*asked);
+  waiting->stream = body->stream;
+  co_return true;
+}
+
+}  // namespace
+
+Task<void> post_completion(std::shared_ptr<Face> face, HttpExchange* exchange) {
+  Waiting waiting(face);
+  const bool entered = co_await enter(face, exchange, &waiting);
+  if (!entered) co_return;
+  TurnFollower* const follower = &waiting.follower;
+  Running gone(close_when(&exchange->gone(), follower));
   gone.start();
-  if (stream) {
-    Running handed_over(close_when(&exchange->handed_over(), &follower));
+  if (waiting.stream) {
+    Running handed_over(close_when(&exchange->handed_over(), follower));
     handed_over.start();
-    co_await answer_streamed(face, exchange, &follower, std::move(*asked));
+    co_await answer_streamed(face, exchange, follower, std::move(waiting.asked));
   } else {
-    co_await answer_whole(face, exchange, &follower, std::move(*asked));
+    co_await answer_whole(face, exchange, follower, std::move(waiting.asked));
   }
 }
 
