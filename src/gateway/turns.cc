@@ -156,6 +156,7 @@ std::optional<TurnRow> Turns::begin_stop(Lane& lane) {
   } else if (lane.busy) {
     RunningTurn* running = lane.running.get();
     if (running == nullptr || running->ending || running->stop.is_set()) return std::nullopt;
+    if (!running->row.id) return std::nullopt;  // a command: it ends by itself
     // One whose first row has not been written yet, too: a hand-over would find its message only.
     running->stopping = true;
     row = running->row;

@@ -247,6 +247,27 @@ TEST_F(ShutdownTest, StopOfATurnWhoseNextAttemptIsAboutToBeWrittenOutlivesACrash
   EXPECT_EQ(outcome(asked.id), MessageOutcome::kStopped);
 }
 
+// Found by the simulation, seed 603855: it was taken for a turn's, which nobody ran.
+TEST_F(ShutdownTest, CommandThatIsAboutToRunIsNotStopped) {
+  agent_does([](const TurnRequest&) { return Act::slow(seconds(1)); });
+  start();
+  say("c", "first");
+  const Accepted anew = say("c", "/new");
+  restart();
+  hold_store_ = true;
+  advance(seconds(1));
+  store().write(store().queued());  // the turn's end
+  store().tell_one();
+  run_until_idle();
+  ASSERT_EQ(store().reads(), 1u) << "the command";
+  post(message("c", "/stop"));
+  run_until_idle();
+  store().write(store().queued());
+  restart();
+  run_until_rest();
+  EXPECT_EQ(outcome(anew.id), MessageOutcome::kHandled);
+}
+
 TEST_F(ShutdownTest, QuestionThatNobodyAnswersIsGivenUpAfterADay) {
   agents_.known = {agent("echo", OnInterrupt::kAsk)};
   agent_does([](const TurnRequest&) { return Act::hang(); });
