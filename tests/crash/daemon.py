@@ -174,9 +174,12 @@ class Daemon:
                     fields = file.read().rsplit(")", 1)[1].split()
             except OSError:
                 continue  # it has ended
-            state, parent, started = fields[0], int(fields[1]), int(fields[19])
+            state, parent = fields[0], int(fields[1])
+            threads, started = int(fields[17]), int(fields[19])
             named = self.config.encode() in words and b"run" in words
-            if state != "Z" and (named or parent == os.getpid()):
+            # A killed one is not gone while a thread of it is in a sync: it still has its files.
+            alive = state != "Z" or threads > 1
+            if alive and (named or parent == os.getpid()):
                 found.append((started, int(name)))
         return [pid for _, pid in sorted(found)]
 
