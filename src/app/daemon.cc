@@ -361,9 +361,12 @@ Surroundings Daemon::surroundings() {
           .find_agent = [this](std::string_view name) { return gateway_->agent(name); },
           .services = services_.manager(),
           .ask_agent =
-              [this](std::string agent, TurnRequest request, std::string prompt, Duration most) {
-                return gateway_->ask(std::move(agent), std::move(request), std::move(prompt),
-                                     std::chrono::duration_cast<std::chrono::milliseconds>(most));
+              [this](std::string agent, TurnRequest request, std::string prompt, Duration time) {
+                const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(time);
+                if (left_)
+                  return parts_.ask_successor(std::move(agent), std::move(request),
+                                              std::move(prompt), most);
+                return gateway_->ask(std::move(agent), std::move(request), std::move(prompt), most);
               }};
 }
 

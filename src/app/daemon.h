@@ -70,6 +70,10 @@ class Daemon : public lifecycle::ShutdownSteps {
     std::function<Task<Result<void>>(bool queue)> restart;
     std::function<std::string()> restart_failed;  // why the last one came to nothing; or empty
     std::function<bool()> predecessor;            // the process before this one still lives
+    /// Leftovers::ask, once a successor has the store.
+    std::function<Task<Result<AgentReply>>(std::string agent, TurnRequest request,
+                                           std::string prompt, milliseconds most)>
+        ask_successor;
     /// A write or fsync failed (C28): ends the process and does not return.
     std::function<void(const Error&)> on_storage_failed;
   };
@@ -106,6 +110,7 @@ class Daemon : public lifecycle::ShutdownSteps {
   /// Once those are answered, and nobody follows any more: connections are closed.
   Task<void> close_what_is_left();
 
+  Gateway& gateway() { return *gateway_; }
   /// As they are now, after reloads.
   const ProcessOptions& process_options() const { return config_->section<ProcessOptions>(""); }
   /// "http://127.0.0.1:8484"; empty if nothing listens.

@@ -56,14 +56,14 @@ Result<std::unique_ptr<Heir>> Heir::at_door(Shard& shard, Logger& log, const std
   return std::unique_ptr<Heir>(new Heir(std::move(*link), log));
 }
 
-void Heir::hear(std::string_view bytes) {
+std::optional<CallNews> Heir::read(std::string_view bytes) {
   Result<CallNews> news = decode_call_news(bytes);
-  if (!news) {
-    log_.error("handover_garbage", {{"error", news.error().to_string()}});
-    return;
-  }
-  hear_from_earlier(*calls_, std::move(*news), tell_earlier_);
+  if (news) return std::move(*news);
+  log_.error("handover_garbage", {{"error", news.error().to_string()}});
+  return std::nullopt;
 }
+
+void Heir::hear(CallNews news) { hear_from_earlier(*calls_, std::move(news), tell_earlier_); }
 
 Task<Result<void>> Heir::take_over(AgentCalls* calls, std::string data) {
   calls_ = calls;
@@ -78,7 +78,9 @@ Task<Result<void>> Heir::take_over(AgentCalls* calls, std::string data) {
       co_return Error(ErrorKind::kConflict, "the running daemon goes on: " + frame->payload,
                       ErrorSource::kPeer);
     }
-    if (frame->type == Type::kNews) hear(frame->payload);
+    if (frame->type == Type::kNews) {
+      if (std::optional<CallNews> news = read(frame->payload)) hear(std::move(*news));
+    }
     if (frame->type != Type::kCommit) continue;
     // One name a line, in the order of the descriptors: the lock first. Then what is remembered.
     std::string_view names = frame->payload;
@@ -101,11 +103,19 @@ Task<Result<void>> Heir::take_over(AgentCalls* calls, std::string data) {
   }
 }
 
-Task<void> Heir::listen() {
-  for (;;) {
-    const Result<HandoverLink::Frame> frame = co_await link_->receive(MonoTime::max());
-    if (!frame) break;
-    if (frame->type == Type::kNews) hear(frame->payload);
+Task<void> Heir::listen(Gateway* gateway) {
+  {
+    AsksForEarlier asks(*gateway,
+                        [this](const CallNews& news) { link_->send(Type::kNews, encode(news)); });
+    for (;;) {
+      const Result<HandoverLink::Frame> frame = co_await link_->receive(MonoTime::max());
+      if (!frame) break;
+      std::optional<CallNews> news;
+      if (frame->type == Type::kNews) news = read(frame->payload);
+      if (!news) continue;
+      asks.hear(*news);
+      hear(std::move(*news));
+    }
   }
   gone_ = true;
   log_.info("earlier_process_ended", {{"calls", calls_->all().size()}});

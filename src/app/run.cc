@@ -101,7 +101,7 @@ bool predecessor_lives(const Running& run) {
 }
 
 Task<void> listen_to_predecessor(Running* run) {
-  co_await run->heir->listen();
+  co_await run->heir->listen(&run->daemon->gateway());
   run->succession->look_again();
 }
 
@@ -159,6 +159,11 @@ Result<void> make_daemon(Running& run) {
        .restart = [&run](bool queue) { return restart(&run, queue); },
        .restart_failed = [&run] { return run.succession->failed(); },
        .predecessor = [&run] { return predecessor_lives(run); },
+       .ask_successor =
+           [&run](std::string agent, TurnRequest request, std::string prompt, milliseconds most) {
+             return run.succession->ask_agent(std::move(agent), std::move(request),
+                                              std::move(prompt), most);
+           },
        .on_storage_failed = [&run](const Error& error) { storage_failed(*run.log, error); }});
   if (!made) return made.error();
   run.daemon = std::move(*made);

@@ -399,9 +399,10 @@ Task<void> Succession::rebirth() {
 }
 
 void Succession::take_news(std::string_view bytes) {
-  const Result<CallNews> news = decode_call_news(bytes);
-  if (news && std::holds_alternative<CallDropped>(*news))
-    leftovers_.heard(std::get<CallDropped>(*news));
+  Result<CallNews> news = decode_call_news(bytes);
+  if (!news) return;
+  if (auto* dropped = std::get_if<CallDropped>(&*news)) leftovers_.heard(*dropped);
+  if (auto* answer = std::get_if<AgentAnswered>(&*news)) leftovers_.heard(std::move(*answer));
 }
 
 Task<bool> Succession::hear() {

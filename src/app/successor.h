@@ -55,13 +55,16 @@ class Heir {
   void accepting() { link_->send(HandoverLink::Type::kAccepting, {}); }
   /// The earlier process is to end with us, not to replace us.
   void stopping() { link_->send(HandoverLink::Type::kStopping, {}); }
-  /// Hears what the earlier process says of its calls, until it ends.
-  Task<void> listen();
+  /// Hears what the earlier process says of its calls, and asks the gateway's agents for it, until
+  /// it ends.
+  Task<void> listen(Gateway* gateway);
   bool earlier_lives() const { return !gone_; }
 
  private:
   Heir(std::unique_ptr<HandoverLink> link, Logger& log) : link_(std::move(link)), log_(log) {}
-  void hear(std::string_view bytes);
+  /// What the earlier process says; nullopt if it is garbage.
+  std::optional<CallNews> read(std::string_view bytes);
+  void hear(CallNews news);
 
   std::unique_ptr<HandoverLink> link_;
   Logger& log_;
@@ -107,6 +110,11 @@ class Succession {
   bool leaving() const { return leaving_; }
   /// Set when it is closed.
   Event& left() { return left_; }
+  /// Leftovers::ask
+  Task<Result<AgentReply>> ask_agent(std::string agent, TurnRequest request, std::string prompt,
+                                     milliseconds most) {
+    return leftovers_.ask(std::move(agent), std::move(request), std::move(prompt), most);
+  }
   /// Once leaving: the successor is to stop as well, and is not replaced.
   void stop();
   /// From then on: until the successor stands alone. The process's exit code.

@@ -39,6 +39,7 @@ std::vector<CallNews> Leftovers::attach(std::function<void(CallNews)> tell) {
     call->listen(listeners_.back().get());
   }
   tell_ = std::move(tell);
+  may_ask(tell_);
   for (AgentCall* call : calls_.all()) {
     if (call->outcome) {
       first.emplace_back(CallEnded{call->turn, call->attempt, *call->outcome});
@@ -54,6 +55,7 @@ void Leftovers::let_go() {
   for (AgentCall* call : calls_.all()) call->listen(nullptr);
   listeners_.clear();
   tell_ = nullptr;
+  may_ask(nullptr);
 }
 
 Task<void> Leftovers::tell_end(Leftovers* self, TurnId turn, std::uint32_t attempt) {

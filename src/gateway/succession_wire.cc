@@ -12,7 +12,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-enum class Tag : std::uint8_t { kBegun = 1, kDelta, kEnded, kDropped };
+enum class Tag : std::uint8_t { kBegun = 1, kDelta, kEnded, kDropped, kAsked, kUnasked, kAnswered };
 
 class Writer {
  public:
@@ -69,6 +69,7 @@ class Reader {
     if (value < least) fail();
     return value;
   }
+  bool good() const { return ok_; }
   bool done() const { return ok_ && rest_.empty(); }
 
  private:
@@ -82,6 +83,7 @@ class Reader {
 
 constexpr std::uint8_t kErrorKinds = static_cast<std::uint8_t>(ErrorKind::kCorrupt) + 1;
 constexpr std::uint8_t kErrorSources = static_cast<std::uint8_t>(ErrorSource::kPlatform) + 1;
+constexpr std::uint8_t kChatKinds = static_cast<std::uint8_t>(ChatKind::kGroup) + 1;
 constexpr std::uint8_t kRetries = static_cast<std::uint8_t>(Retry::When::kAfter) + 1;
 
 void write_error(Writer& w, const Error& error) {
@@ -152,6 +154,39 @@ Result<AgentReply> read_outcome(Reader& r) {
   return reply;
 }
 
+/// What Gateway::ask and the agent need of it.
+void write_request(Writer& w, const TurnRequest& request) {
+  for (const std::string* field : {&request.request_id, &request.account, &request.channel_kind,
+                                   &request.chat, &request.thread}) {
+    w.text(*field);
+  }
+  w.number(static_cast<std::uint8_t>(request.chat_kind));
+  w.number(static_cast<std::uint32_t>(request.projects.size()));
+  for (const std::string& project : request.projects) w.text(project);
+  const MessageRow none;
+  const MessageRow& message = request.messages.empty() ? none : *request.messages.front();
+  w.number(message.lane.value);
+  w.text(message.sender);
+  w.text(message.sender_name);
+}
+
+TurnRequest read_request(Reader& r) {
+  TurnRequest request;
+  for (std::string* field : {&request.request_id, &request.account, &request.channel_kind,
+                             &request.chat, &request.thread}) {
+    *field = r.text();
+  }
+  request.chat_kind = r.below<ChatKind>(kChatKinds);
+  const auto projects = r.number<std::uint32_t>();
+  for (std::uint32_t i = 0; i < projects && r.good(); ++i) request.projects.push_back(r.text());
+  auto message = std::make_shared<MessageRow>();
+  message->lane = LaneId{r.number<std::int64_t>()};
+  message->sender = r.text();
+  message->sender_name = r.text();
+  request.messages.push_back(std::move(message));
+  return request;
+}
+
 struct Encoder {
   Writer w;
   template <class News>
@@ -178,6 +213,23 @@ struct Encoder {
     write_outcome(w, news.outcome);
   }
   void operator()(const CallDropped& news) { head(Tag::kDropped, news); }
+  void operator()(const AgentAsked& news) {
+    head(Tag::kAsked, news);
+    w.number(news.question);
+    w.text(news.agent);
+    w.text(news.prompt);
+    w.number(static_cast<std::int64_t>(news.most.count()));
+    write_request(w, news.of);
+  }
+  void operator()(const AgentUnasked& news) {
+    head(Tag::kUnasked, news);
+    w.number(news.question);
+  }
+  void operator()(const AgentAnswered& news) {
+    head(Tag::kAnswered, news);
+    w.number(news.question);
+    write_outcome(w, news.outcome);
+  }
 };
 
 }  // namespace
@@ -213,6 +265,25 @@ Result<CallNews> decode_call_news(std::string_view bytes) {
       break;
     case Tag::kDropped:
       break;
+    case Tag::kAsked: {
+      AgentAsked asked{turn, attempt, r.number<std::uint64_t>(), {}, {}, {}, {}};
+      asked.agent = r.text();
+      asked.prompt = r.text();
+      asked.most = milliseconds(r.number<std::int64_t>());
+      asked.of = read_request(r);
+      asked.of.turn = turn;
+      asked.of.attempt = attempt;
+      news = std::move(asked);
+      break;
+    }
+    case Tag::kUnasked:
+      news = AgentUnasked{turn, attempt, r.number<std::uint64_t>()};
+      break;
+    case Tag::kAnswered: {
+      const auto question = r.number<std::uint64_t>();
+      news = AgentAnswered{turn, attempt, question, read_outcome(r)};
+      break;
+    }
     default:
       return Error(ErrorKind::kInvalidArgument, "no news of a call begins so");
   }

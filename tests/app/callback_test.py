@@ -37,6 +37,14 @@ class CallbackTest(Case):
         self.begin("ask_ai")
         self.assertEqual(self.answer("hello"), '{"text":"hello"}')
 
+    def test_an_agent_is_asked_through_a_successor_too(self):
+        self.begin("ask_ai_late")
+        self.running.post("hello")
+        until(lambda: json.loads(self.running.client("status", "--json").stdout)["running"])
+        restarted = self.running.client("restart")
+        self.assertIn("restarted", restarted.stdout)
+        until(lambda: ("agent", '{"text":"hello"}') in self.running.history())
+
     def test_another_services_tool_is_called(self):
         self.begin("ask_tool")
         self.assertIn('"text":"5"', self.answer("hello"))

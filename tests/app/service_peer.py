@@ -37,6 +37,7 @@ TOOLS = [
     {"name": "environment", "description": "What it got from who started it."},
     {"name": "fail", "description": "Refuses."},
     {"name": "ask_ai", "description": "Asks an agent back."},
+    {"name": "ask_ai_late", "description": "Asks an agent back after a while."},
     {"name": "ask_tool", "description": "Asks for a tool of another service."},
     {"name": "ask_context", "description": "Asks for what there is not."},
     {"name": "tell_token", "description": "Asks by the port that it is told, and tells its token."},
@@ -135,6 +136,9 @@ class Peer:
 
     def run_tool(self, name, arguments, callback):
         """The value, or an exception."""
+        if name == "ask_ai_late":
+            time.sleep(2)
+            name = "ask_ai"
         if name in ("ask_ai", "ask_tool", "ask_context", "tell_token"):
             return self.ask_back(name, arguments, callback)
         if name == "add":

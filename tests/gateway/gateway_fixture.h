@@ -86,6 +86,7 @@ class GatewayTest : public ::testing::Test {
     MemoryLogger log;
     std::unique_ptr<sim::SteppedStore> store;
     std::unique_ptr<Gateway> gateway;
+    std::unique_ptr<AsksForEarlier> asks;
     TaskGroup tasks;
     std::map<std::string, ScriptedChannel*> channels;
     bool storage_failed = false;
@@ -117,6 +118,8 @@ class GatewayTest : public ::testing::Test {
     parts.free_disk_bytes = [this] { return free_disk_bytes_; };
     parts.on_storage_failed = [p = process_.get()](const Error&) { p->storage_failed = true; };
     process_->gateway = std::make_unique<Gateway>(std::move(parts), options_);
+    process_->asks = std::make_unique<AsksForEarlier>(
+        gateway(), [this](CallNews news) { to_earlier_.push_back(std::move(news)); });
     for (const AgentInfo& info : agents_.known) {
       const Result<void> added =
           gateway().add_agent(std::make_unique<ScriptedAgent>(loop(), agents_, info));
@@ -161,6 +164,7 @@ class GatewayTest : public ::testing::Test {
     process_->tasks.cancel();
     gateway().cut_off();
     while (store().queued() > 0) store().write(store().queued());
+    process_->asks.reset();
     process_->gateway.reset();
     process_->store.reset();
     earlier_ = std::move(process_);
@@ -358,7 +362,7 @@ class GatewayTest : public ::testing::Test {
   std::map<std::string, Platform> platforms_;
   std::unique_ptr<Process> earlier_;  // it has handed over, and runs calls
   std::deque<CallNews> to_successor_;
-  std::deque<CallDropped> to_earlier_;
+  std::deque<CallNews> to_earlier_;
   std::unique_ptr<Process> process_;
   std::shared_ptr<EarlyRead> early_;  // the successor's
   std::string identity_ = "machine-1";
@@ -381,12 +385,16 @@ class GatewayTest : public ::testing::Test {
     while (!to_successor_.empty()) {
       CallNews news = std::move(to_successor_.front());
       to_successor_.pop_front();
+      if (process_->asks != nullptr) process_->asks->hear(news);
       hear_from_earlier(process_->calls, std::move(news), process_->tell_earlier);
     }
     while (!to_earlier_.empty()) {
-      const CallDropped dropped = to_earlier_.front();
+      CallNews news = std::move(to_earlier_.front());
       to_earlier_.pop_front();
-      if (earlier_ != nullptr) earlier_->leftovers.heard(dropped);
+      if (earlier_ == nullptr) continue;
+      if (auto* dropped = std::get_if<CallDropped>(&news)) earlier_->leftovers.heard(*dropped);
+      if (auto* answer = std::get_if<AgentAnswered>(&news))
+        earlier_->leftovers.heard(std::move(*answer));
     }
     return any;
   }
@@ -394,6 +402,7 @@ class GatewayTest : public ::testing::Test {
     if (process_ == nullptr) return;
     process_->tell_earlier = [](CallDropped) {};
     process_->tasks.cancel();
+    process_->asks.reset();
     process_->gateway.reset();
     process_.reset();
     hold_store_ = false;

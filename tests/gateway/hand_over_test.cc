@@ -141,6 +141,70 @@ TEST_F(HandOverTest, AgentsLimitCountsTheCallsOfTheEarlierProcess) {
   EXPECT_THAT(bot().taken(), ElementsAre("re long", "re short"));
 }
 
+/// What works for a turn in the earlier process asks an agent beside it.
+class AskAfterHandOverTest : public HandOverTest {
+ protected:
+  AskAfterHandOverTest() {
+    agents_.known.push_back(agent("helper"));
+    bot().account.tokens_per_day = 100;
+    (*helper_does_.result)->usage.output_tokens = 60;
+    agent_does([this](const TurnRequest& request) {
+      if (request.request_id == "aside") return helper_does_;
+      turn_ = request;
+      return Act::slow(milliseconds(5'000));
+    });
+    start();
+    say("c", "hello");
+    turn_.request_id = "aside";
+    hand_over();
+    run_until_idle();
+  }
+  Begun<Result<AgentReply>> ask() {
+    auto slot = std::make_shared<std::optional<Result<AgentReply>>>();
+    earlier_->tasks.spawn("test", keep_answer(earlier_->leftovers.ask(
+                                                  "helper", turn_, "what is it?", milliseconds(0)),
+                                              slot));
+    run_until_idle();
+    return slot;
+  }
+  static std::string word(const Begun<Result<AgentReply>>& asked) {
+    if (!*asked) return "waits";
+    return **asked ? (**asked)->text : std::string(to_string((*asked)->error().kind()));
+  }
+  static Task<void> keep_answer(Task<Result<AgentReply>> task, Begun<Result<AgentReply>> slot) {
+    *slot = co_await std::move(task);
+  }
+  TurnRequest turn_;
+  Act helper_does_ = Act::says("this");
+};
+
+TEST_F(AskAfterHandOverTest, TheSuccessorAsksAndCountsItInThePersonsBudget) {
+  EXPECT_EQ(word(ask()), "this");
+  EXPECT_EQ(word(ask()), "this");
+  EXPECT_EQ(word(ask()), "rate_limited");
+}
+
+TEST_F(AskAfterHandOverTest, ItIsLostWithTheSuccessor) {
+  helper_does_ = Act::hang();
+  const Begun<Result<AgentReply>> asked = ask();
+  EXPECT_EQ(word(asked), "waits");
+  restart();
+  run_until_idle();
+  EXPECT_EQ(word(asked), "unavailable");
+  helper_does_ = Act::says("again");
+  EXPECT_EQ(word(ask()), "again");
+}
+
+TEST_F(AskAfterHandOverTest, NobodyIsAskedAnyMoreWhenItIsCalledOff) {
+  helper_does_ = Act::hang();
+  ask();
+  EXPECT_EQ(agents_.calls.size(), 2u);
+  EXPECT_EQ(agents_.running, 2u);
+  earlier_->tasks.cancel();
+  run_until_idle();
+  EXPECT_EQ(agents_.running, 1u) << "the turn's own";
+}
+
 AgentReply full_reply() {
   AgentReply reply;
   reply.text = std::string("a\0b\xff", 4);
@@ -153,12 +217,31 @@ AgentReply full_reply() {
   return reply;
 }
 
+TurnRequest full_request() {
+  TurnRequest request;
+  request.request_id = "r";
+  request.account = "bot";
+  request.chat = "c";
+  request.chat_kind = ChatKind::kGroup;
+  request.projects = {"one", "two"};
+  auto message = std::make_shared<MessageRow>();
+  message->lane = LaneId{5};
+  message->sender = "ann";
+  request.messages.push_back(std::move(message));
+  return request;
+}
+
 TEST(CallNewsTest, EveryKindSurvivesItsEncodingAndNoCutOfItIsTaken) {
   const Error error(ErrorKind::kTimeout, "late", ErrorSource::kPeer, Retry::after(milliseconds(7)));
   const std::vector<CallNews> all = {
       CallBegun{TurnId{1}, 2, milliseconds(3), {HistoryId{4}, "s", true, false}, true},
-      CallDelta{TurnId{1}, 2, "text"}, CallEnded{TurnId{1}, 2, full_reply()},
-      CallEnded{TurnId{1}, 2, error}, CallDropped{TurnId{1}, 2}};
+      CallDelta{TurnId{1}, 2, "text"},
+      CallEnded{TurnId{1}, 2, full_reply()},
+      CallEnded{TurnId{1}, 2, error},
+      CallDropped{TurnId{1}, 2},
+      AgentAsked{TurnId{1}, 2, 3, "a", "p", milliseconds(4), full_request()},
+      AgentUnasked{TurnId{1}, 2, 3},
+      AgentAnswered{TurnId{1}, 2, 3, full_reply()}};
   for (const CallNews& news : all) {
     const std::string bytes = encode(news);
     const Result<CallNews> back = decode_call_news(bytes);
