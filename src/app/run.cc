@@ -1,11 +1,15 @@
 #include "app/run.h"
 
+#include <algorithm>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <fmt/core.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "app/daemon.h"
@@ -55,27 +59,41 @@ void say_failed(const Error& error) {
   fmt::print(stderr, "sluice: can't start: {}\n", error.context());
 }
 
+/// To standard output, as far as that takes it at once: who started us may have stopped reading
+/// long ago, and a successor that waits for a pipe serves nobody.
+void say(std::string_view text) {
+  while (!text.empty()) {
+    pollfd out{STDOUT_FILENO, POLLOUT, 0};
+    if (::poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0) return;
+    // A pipe that can be written takes so many bytes whole (pipe(7)).
+    const ssize_t n =
+        ::write(STDOUT_FILENO, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
 void print_banner(Running& run) {
   const auto took =
       std::chrono::duration_cast<std::chrono::milliseconds>(run.clock.now() - run.began);
   const std::string base = run.daemon->base_url();
-  fmt::print("sluice {} is ready after {} ms\n\n", kVersion, took.count());
-  fmt::print("  chat      sluice chat{}\n", run.path_options);
+  std::string text = fmt::format("sluice {} is ready after {} ms\n\n", kVersion, took.count());
+  text += fmt::format("  chat      sluice chat{}\n", run.path_options);
   if (!base.empty()) {
     const std::string auth =
         fmt::format("-H \"Authorization: Bearer $(cat {})\"", run.daemon->owner_token_path());
-    fmt::print(
+    text += fmt::format(
         "  post      curl -sS {} -H 'Content-Type: application/json' "
         "-d '{{\"id\":\"'$(date +%s%N)'\",\"text\":\"hello\"}}' "
         "{}/v1/conversations/main/messages\n",
         auth, base);
-    fmt::print("  follow    curl -sSN {} {}/v1/conversations/main/events\n", auth, base);
-    fmt::print("  browser   {}  (works once, for {} minutes)\n", run.daemon->sign_in_url(),
-               auth::OneTimeCodes::kLife.count());
+    text += fmt::format("  follow    curl -sSN {} {}/v1/conversations/main/events\n", auth, base);
+    text += fmt::format("  browser   {}  (works once, for {} minutes)\n", run.daemon->sign_in_url(),
+                        auth::OneTimeCodes::kLife.count());
   }
-  fmt::print("\n  config    {}{}\n", run.config_path, run.wrote_config ? "  (new)" : "");
-  fmt::print("  data      {}\n  control   {}\n", run.data, run.control);
-  std::fflush(stdout);
+  text += fmt::format("\n  config    {}{}\n", run.config_path, run.wrote_config ? "  (new)" : "");
+  text += fmt::format("  data      {}\n  control   {}\n", run.data, run.control);
+  say(text);
 }
 
 /// Ends the process at once (C28): nothing more is acknowledged, recovery starts from disk.

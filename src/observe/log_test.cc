@@ -1,11 +1,13 @@
 #include "observe/log.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <sstream>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -95,6 +97,29 @@ TEST_F(LogFileTest, AnExistingFileIsAppendedTo) {
   open(LogOptions::Format::kText)->info("first");
   open(LogOptions::Format::kText)->info("second");
   EXPECT_THAT(read(), MatchesRegex(".*first\n.*second\n"));
+}
+
+TEST_F(LogFileTest, APipeThatNobodyReadsHoldsNobodyUpAndWhatIsLostIsCounted) {
+  ASSERT_EQ(::mkfifo(path().c_str(), 0600), 0);
+  const int reader = ::open(path().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  const std::unique_ptr<Logger> log = open(LogOptions::Format::kText);
+  const std::string text(1'000, 'x');
+  for (int i = 0; i < 200; ++i) log->info("line", {{"text", text}});
+  const auto take_all = [reader] {
+    std::string all;
+    char some[4096];
+    for (ssize_t n = 0; (n = ::read(reader, some, sizeof some)) > 0;)
+      all.append(some, static_cast<std::size_t>(n));
+    return all;
+  };
+  const std::string before = take_all();
+  const auto kept = std::count(before.begin(), before.end(), '\n');
+  EXPECT_LT(kept, 200);
+  log->info("afterwards");
+  EXPECT_THAT(take_all(), MatchesRegex(fmt::format(
+                              ".*warn  log_lines_lost count={}\n.*afterwards\n", 200 - kept)));
+  ::close(reader);
 }
 
 TEST(LogTest, AFileThatCannotBeOpenedIsAnErrorThatNamesIt) {

@@ -159,6 +159,15 @@ delay_per_word = "100ms"
         self.assertEqual(chunks[-1]["choices"][0]["finish_reason"], "stop")
         self.assertGreater(sum("content" in d for d in deltas), 10, "it came in one piece")
 
+    def test_a_terminal_that_nobody_reads_holds_up_no_successor(self):
+        daemon = self.daemon(slow("0s")).start()
+        with open("/proc/%d/fd/1" % daemon.process.pid, "wb", buffering=0,
+                  opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as pipe:
+            while pipe.write(b"x" * 4096):
+                pass
+        self.restart(daemon)
+        self.assertEqual(daemon.post("hello").status, 202)
+
     def test_requests_on_kept_connections_are_served_through_the_successor(self):
         daemon = self.daemon(slow("0s")).start()
         done, wrong, accepted = threading.Event(), [], []
