@@ -66,6 +66,8 @@ void Gateway::recover(Recovered recovered, bool handed_over) {
     if (in_turn != in_turns.end()) {
       in_turn->second = waiting;
     } else {
+      // What it was late for may not have begun before the end; else it is first all the same.
+      waiting.late = false;
       lanes_.add(*lane, waiting);
     }
   }

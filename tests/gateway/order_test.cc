@@ -308,6 +308,32 @@ TEST_F(OrderTest, InterruptStopsTheRunningTurnAndRunsTheNewest) {
   EXPECT_THAT(bot().taken(), ElementsAre("Once upon a time\n[cut off]", "re never mind"));
 }
 
+// Found by the simulation, seed 802762.
+TEST_F(OrderTest, LateMessageWhoseSuccessorHadNotBegunBeforeACrashTakesItsPlace) {
+  agent_does([](const TurnRequest&) { return Act::slow(seconds(1)); });
+  start();
+  const auto numbered = [&](const std::string& text, std::int64_t order) {
+    InboundMessage m = message("c", text);
+    m.order = order;
+    return m;
+  };
+  say("c", "first");
+  say(numbered("two", 2));
+  restart();
+  hold_store_ = true;
+  advance(seconds(1));
+  store().write(store().queued());  // the first turn's end
+  store().tell_one();
+  run_until_idle();
+  ASSERT_EQ(store().reads(), 1u) << "the second message, for its turn";
+  post(numbered("one", 1));
+  run_until_idle();
+  store().write(store().queued());
+  restart();
+  run_until_rest();
+  EXPECT_THAT(agents_.texts(), ElementsAre("first", "first", "one", "two"));
+}
+
 // Found by the simulation, seed 500675.
 TEST_F(OrderTest, InterruptOfATurnBeforeItsFirstRowIsWrittenEndsIt) {
   agent_does([](const TurnRequest&) { return Act::slow(seconds(1)); });
