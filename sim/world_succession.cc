@@ -12,6 +12,7 @@ namespace sluice::sim {
 namespace {
 
 Task<void> prepare(Process* process) {
+  co_await process->gateway->rest_sends(process->loop.now() + milliseconds(5'000));
   co_await process->gateway->quiesce(process->loop.now() + milliseconds(1'000));
   co_await process->gateway->stop_channels();
   process->prepared = true;

@@ -46,6 +46,7 @@ struct Estate {
   std::map<std::string, std::string> memory;
   static constexpr const char* kCodes = " codes";  // no account's name
   bool in_good_order = false;                      // nothing was left half done, but for the calls
+  MonoTime pause_began;                            // of what comes in
 };
 
 class Daemon : public lifecycle::ShutdownSteps {
@@ -102,8 +103,8 @@ class Daemon : public lifecycle::ShutdownSteps {
   Task<void> tidy();
   /// Comes to rest for a successor: no turn starts, nothing is accepted or sent, the store is
   /// closed and what waits at the listeners stays there. Agents' calls run on; their daemon stays
-  /// for their sake, and answers nobody. Takes some milliseconds, or as long as a send under way (5
-  /// s at most). There is no way back.
+  /// for their sake, and answers nobody. Sends under way are waited for first, 5 s at most, while
+  /// everything else goes on; the rest takes some milliseconds. There is no way back.
   Task<Result<Estate>> leave();
   /// The successor serves: requests that are still open here are served by it from now on.
   void open_relay() { relay_open_.set(); }

@@ -12,6 +12,7 @@ namespace {
 
 /// Turns come to their agents, short requests to their answers.
 constexpr Duration kQuiet = std::chrono::seconds(1);
+constexpr Duration kSendsOver = std::chrono::seconds(5);
 constexpr Duration kTidy = std::chrono::seconds(2);
 constexpr Duration kReloadOver = std::chrono::seconds(30);
 constexpr Duration kFarewell = std::chrono::seconds(2);  // for connections that nothing is asked on
@@ -39,6 +40,8 @@ Task<void> Daemon::tidy() { co_await store_->tidy(parts_.shard.now() + kTidy); }
 Task<Result<Estate>> Daemon::leave() {
   Shard& shard = parts_.shard;
   co_await reload_over(shard.now() + kReloadOver);
+  co_await gateway_->rest_sends(shard.now() + kSendsOver);
+  const MonoTime pause = shard.now();
   server_->retire_connections();
   co_await gateway_->quiesce(shard.now() + kQuiet);
   // From here on whoever connects waits for the successor, and so does who asks something. What
@@ -78,6 +81,7 @@ Task<Result<Estate>> Daemon::leave() {
   tasks_.cancel();
   estate.lock = std::move(lock_);
   estate.in_good_order = true;
+  estate.pause_began = pause;
   const Result<void> closed = store_->stop(SqliteEngine::Closing::kForSuccessor);
   if (!closed) co_return closed.error();
   co_return estate;

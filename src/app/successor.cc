@@ -353,7 +353,6 @@ Task<void> Succession::hand_over_to(Born born) {
   visits_.cancel();
   if (door_ != nullptr) door_->leave_path();
   door_.reset();
-  const MonoTime began = parts_.shard.now();
   Result<Estate> estate = co_await parts_.daemon()->leave();
   if (!estate) {
     // The store did not close: what is on disk is enough to go on from, as after a crash.
@@ -363,7 +362,8 @@ Task<void> Succession::hand_over_to(Born born) {
   estate_.emplace(std::move(*estate));
   left_.set();
   const Result<void> given = co_await give(&*successor_);
-  const auto pause = std::chrono::duration_cast<milliseconds>(parts_.shard.now() - began);
+  const auto pause =
+      std::chrono::duration_cast<milliseconds>(parts_.shard.now() - estate_->pause_began);
   if (given) {
     parts_.log.info("restarted", {{"pid", successor_->pid},
                                   {"pause_ms", pause.count()},

@@ -131,6 +131,7 @@ struct Core {
         own_calls(l, o.reply_bytes_max),
         calls(with_the_process != nullptr ? *with_the_process : own_calls),
         turns_changed(l),
+        send_settled(l),
         tasks(l) {}
 
   Loop& loop;
@@ -171,6 +172,7 @@ struct Core {
 
   bool intake_closed = false;   // stopping: nothing new is accepted
   bool draining = false;        // stopping: no new turn starts
+  bool sends_rest = false;      // handing over: nothing more is claimed
   bool disk_low = false;        // C28
   bool storage_failed = false;  // C28: nothing is acknowledged any more
   std::function<void(const Error&)> on_storage_failed;
@@ -185,6 +187,7 @@ struct Core {
   };
   std::unordered_map<TurnId, Parked> parked;
   Event turns_changed;  // a turn has called its agent, is parked, or ends
+  Event send_settled;   // pulsed while sends rest
   /// Lanes that have a suspect to run, the one with the fewest attempts first; they run one at a
   /// time (C14).
   std::deque<LaneId> suspects;

@@ -295,6 +295,22 @@ Task<std::size_t> Gateway::finish_turns(MonoTime deadline) {
   co_return all.count(Work::kTurn);
 }
 
+Task<void> Gateway::rest_sends(MonoTime deadline) {
+  core_.sends_rest = true;
+  // Behind the claims that are being written.
+  const Result<Receipt> behind = co_await core_.store.commit(Transaction{});
+  const auto leaving = [this] {
+    bool any = false;
+    lanes_.for_each([&any](const Lane& lane) {
+      any = any || (lane.delivering && !lane.out.empty() && lane.out.front().ours);
+    });
+    return any;
+  };
+  bool in_time = behind.has_value();
+  while (in_time && !core_.storage_failed && leaving())
+    in_time = co_await core_.send_settled.wait_until(deadline);
+}
+
 Task<void> Gateway::quiesce(MonoTime deadline) {
   core_.draining = true;
   const auto at_work = [this] {

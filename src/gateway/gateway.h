@@ -165,6 +165,9 @@ class Gateway {
   Task<void> stop_channels();
   /// The three in their order.
   Task<std::size_t> stop(MonoTime deadline);
+  /// Nothing more is claimed; returns when what was has left and is settled, or at the deadline.
+  /// Everything else goes on.
+  Task<void> rest_sends(MonoTime deadline);
   /// No turn is started any more; returns when each that runs waits for its agent, or at the
   /// deadline. What is accepted meanwhile waits for the successor.
   Task<void> quiesce(MonoTime deadline);

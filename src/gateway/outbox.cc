@@ -90,6 +90,7 @@ void Outbox::restore(Lane& lane, OutPart part) {
 
 void Outbox::kick(Lane& lane) {
   if (lane.delivering || lane.out.empty() || core_.storage_failed) return;
+  if (core_.sends_rest && !lane.out.front().ours) return;
   if (!lane.account->may_send() && !mutant(Mutant::kSendWhileHeld)) return;
   if (lane.account->channel == nullptr) return;
   lane.delivering = true;
@@ -105,6 +106,7 @@ Task<void> Outbox::deliver(Lane* lane) {
     Account& account = *lane->account;
     if (account.channel == nullptr) break;
     if (!account.may_send() && !mutant(Mutant::kSendWhileHeld)) break;
+    if (core_.sends_rest && !lane->out.front().ours) break;
     if (!lane->out.front().row) {
       const bool loaded = co_await load(lane);
       if (!loaded) break;
@@ -154,6 +156,7 @@ Task<void> Outbox::deliver(Lane* lane) {
     co_await apply(lane, std::move(outcome));
   }
   lane->delivering = false;
+  if (core_.sends_rest) core_.send_settled.pulse();
   core_.pump(*lane);
 }
 

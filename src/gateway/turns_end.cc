@@ -154,8 +154,8 @@ Task<void> Turns::try_again_later(Lane* lane, Error error) {
 
 bool Turns::may_claim_now(const Lane& lane) const {
   const Account& account = *lane.account;
-  return lane.out.empty() && !lane.delivering && account.may_send() && !mutant(Mutant::kNoClaim) &&
-         account.row.not_before <= core_.now();
+  return lane.out.empty() && !lane.delivering && account.may_send() && !core_.sends_rest &&
+         !mutant(Mutant::kNoClaim) && account.row.not_before <= core_.now();
 }
 
 Transaction Turns::build_end(Lane& lane, const TurnRow& turn, const Messages& messages,

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import http.client
+import http.server
 import json
 import os
 import re
@@ -158,6 +159,42 @@ delay_per_word = "100ms"
         self.assertEqual("".join(d.get("content", "") for d in deltas), "Said: " + " ".join(words))
         self.assertEqual(chunks[-1]["choices"][0]["finish_reason"], "stop")
         self.assertGreater(sum("content" in d for d in deltas), 10, "it came in one piece")
+
+    def test_a_send_under_way_holds_up_nobody_and_is_not_repeated(self):
+        got, began = [], threading.Event()
+
+        class Receiver(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                began.set()
+                time.sleep(2)
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *words):
+                pass
+
+        receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+        self.addCleanup(receiver.server_close)
+        self.addCleanup(receiver.shutdown)
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        callback = 'callback = "http://127.0.0.1:%d/"\n' % receiver.server_port
+        daemon = self.daemon(slow("0s") + SIGNED + callback).start()
+        body = json.dumps({"id": "1", "chat": "c", "sender": "ann", "text": "hello"}).encode()
+        signed = {"X-Sluice-Signature": signature(body), "Content-Type": "application/json"}
+        posted = daemon.request("POST", "/hook/desk", body, token=None, headers=signed)
+        self.assertEqual(posted.status, 202, posted.body)
+        self.assertTrue(began.wait(PATIENCE))
+        restarting = threading.Thread(target=self.restart, args=(daemon,))
+        restarting.start()
+        longest = 0
+        while restarting.is_alive():
+            before = time.monotonic()
+            self.assertEqual(daemon.post("meanwhile").status, 202)
+            longest = max(longest, time.monotonic() - before)
+        self.assertLess(longest, 1)
+        until(lambda: not status(daemon)["outbox"])
+        self.assertEqual([one["text"] for one in got], ["hello"])
 
     def test_a_terminal_that_nobody_reads_holds_up_no_successor(self):
         daemon = self.daemon(slow("0s")).start()

@@ -157,6 +157,8 @@ class GatewayTest : public ::testing::Test {
     auto early = EarlyRead::of(files::join("", files::kDatabase), disk_.vfs_name().c_str());
     ASSERT_TRUE(early) << early.error().to_string();
     early_ = std::move(*early);
+    const Begun<bool> rests = begin(gateway().rest_sends(loop().now() + milliseconds(5'000)));
+    while (!*rests) advance(milliseconds(1));
     const Begun<bool> quiet = begin(gateway().quiesce(loop().now() + milliseconds(1'000)));
     const Begun<bool> stopped = begin(gateway().stop_channels());
     while (!*quiet || !*stopped) advance(milliseconds(1));

@@ -39,6 +39,37 @@ TEST_F(HandOverTest, ConversationGoesOnInOrder) {
   EXPECT_THAT(bot().taken(), ElementsAre("re one", "re two", "re three"));
 }
 
+TEST_F(HandOverTest, SendUnderWayEndsWhileMessagesAreAcceptedAndTheNextIsTheSuccessors) {
+  bot().takes = milliseconds(3'000);
+  start();
+  say("c", "one");
+  advance(milliseconds(100));
+  const Begun<bool> rests = begin(gateway().rest_sends(loop().now() + milliseconds(5'000)));
+  advance(milliseconds(100));
+  say("c", "two");
+  say("d", "three", "bob");
+  advance(milliseconds(2'000));
+  EXPECT_FALSE(*rests);
+  EXPECT_THAT(bot().tries, SizeIs(1)) << "another send has begun";
+  advance(milliseconds(1'000));
+  EXPECT_TRUE(*rests);
+  hand_over();
+  run_until_rest();
+  EXPECT_THAT(bot().taken("c"), ElementsAre("re one", "re two"));
+  EXPECT_THAT(bot().taken("d"), ElementsAre("re three"));
+}
+
+TEST_F(HandOverTest, SendWithoutAnEndIsWaitedForNoLongerThanItMay) {
+  bot().hangs = true;
+  start();
+  say("c", "one");
+  const Begun<bool> rests = begin(gateway().rest_sends(loop().now() + milliseconds(5'000)));
+  advance(milliseconds(4'999));
+  EXPECT_FALSE(*rests);
+  advance(milliseconds(1));
+  EXPECT_TRUE(*rests);
+}
+
 TEST_F(HandOverTest, WhatWasStreamedBeforeAndAfterIsOneText) {
   agent_does([](const TurnRequest&) {
     Act act = Act::slow(milliseconds(5'000));
