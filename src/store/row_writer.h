@@ -26,8 +26,8 @@ class RowWriter {
   Result<void> handled(const MessageEnd& end, LaneId lane, std::string_view sender);
   Result<void> cursor(const Cursor& cursor);
   Result<void> changes(const Changes& changes);
-  /// The lines of a repeated event, or of a transaction that failed alone, are not written: what was
-  /// built on them is put right.
+  /// The lines of a repeated event, or of a transaction that failed alone, are not written: what
+  /// was built on them is put right.
   void skip_history(const Changes& changes);
   /// Notes where a lane's history stands; see schema.h, heads.
   Result<void> head(LaneId lane, HistoryId head);
