@@ -19,6 +19,7 @@
 #include "app/signals.h"
 #include "app/successor.h"
 #include "app/version.h"
+#include "auth/secret_text.h"
 #include "config/file.h"
 #include "lifecycle/announcer.h"
 
@@ -207,6 +208,8 @@ std::shared_ptr<EarlyRead> read_early(Running& run) {
 Task<Result<void>> start(Running* run) {
   if (run->heir != nullptr) {
     run->early = read_early(*run);
+    // OpenSSL takes milliseconds when it is first asked for anything: now nobody waits for us.
+    (void)auth::hmac("", "");
     const Result<void> taken = co_await run->heir->take_over(&*run->calls, run->data);
     if (!taken) co_return taken.error();
   }
