@@ -101,10 +101,15 @@ Result<void> SqliteEngine::open_database() {
   db_ = std::move(*db);
   // auto_vacuum and page_size work only before the first table, page_size only before the log.
   auto r = db_.exec(fmt::format(
-      "PRAGMA page_size={}; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA cache_size=-{}; PRAGMA "
-      "temp_store=MEMORY; "
+      "PRAGMA page_size={}; PRAGMA cache_size=-{}; PRAGMA temp_store=MEMORY; "
       "PRAGMA wal_autocheckpoint=0; PRAGMA synchronous={}; PRAGMA secure_delete=FAST",
       kPageSize, options_.cache_bytes / 1024, mutant(Mutant::kSynchronousOff) ? "OFF" : "FULL"));
+  if (!r) return r.error().within(path_);
+  // Told what it is already, it would write that, and every start would sync it.
+  constexpr std::int64_t kIncremental = 2;
+  const auto vacuum = db_.query_integer("PRAGMA auto_vacuum");
+  if (!vacuum) return vacuum.error().within(path_);
+  if (vacuum->value_or(0) != kIncremental) r = db_.exec("PRAGMA auto_vacuum=INCREMENTAL");
   if (!r) return r.error().within(path_);
   const auto mode = db_.query_text("PRAGMA journal_mode=WAL");
   if (!mode) return mode.error().within(path_);
