@@ -9,6 +9,8 @@
 #include <cmark-gfm-extension_api.h>
 #include <cmark-gfm.h>
 
+#include "base/utf8.h"
+
 namespace sluice::text {
 namespace {
 
@@ -151,8 +153,23 @@ class Document {
   std::unique_ptr<cmark_node, NodeFree> root_;
 };
 
+/// As cmark does: a byte that belongs to no code point becomes U+FFFD.
+std::string repaired(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    std::size_t length = 1;
+    while (length < 4 && length < text.size() && !is_utf8(text.substr(0, length))) ++length;
+    const bool whole = is_utf8(text.substr(0, length));
+    if (!whole) length = 1;
+    out += whole ? text.substr(0, length) : "\xEF\xBF\xBD";
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
 std::string plain(std::string_view text) {
-  return "<pre class=\"plain\">" + escape_html(text) + "</pre>\n";
+  const std::string html = escape_html(text);
+  return "<pre class=\"plain\">" + (is_utf8(html) ? html : repaired(html)) + "</pre>\n";
 }
 
 /// Where each line begins, as cmark counts them: LF, CR LF and CR end one.

@@ -8,6 +8,7 @@
 namespace sluice::text {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -125,6 +126,13 @@ TEST(MarkdownTest, ShowsTextMadeToBeSlowAsItIs) {
         many("*_", 64'000), wide_table, std::string(300'000, 'a')}) {
     EXPECT_THAT(markdown_to_html(text), StartsWith("<pre class=\"plain\">")) << text.substr(0, 10);
   }
+}
+
+TEST(MarkdownTest, WhatIsNotUtf8IsReplacedInTextThatIsShownAsItIs) {
+  const std::string quotes(200, '>');
+  EXPECT_THAT(markdown_to_html(quotes + "\xF4 \xC3\xA9\xE2\x82 end\xF0\x9F"),
+              EndsWith("&gt;\xEF\xBF\xBD \xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD end"
+                       "\xEF\xBF\xBD\xEF\xBF\xBD</pre>\n"));
 }
 
 TEST(MarkdownTest, RendersALongOrdinaryText) {
