@@ -3,8 +3,9 @@
 import json
 import unittest
 
-from daemon import Case, until
+from daemon import until
 from registry_test import Rpc, free_port
+from restarting import RestartCase
 from services_test import process
 
 OWN = ("--protocol", "sluice", "--framing", "content_length")
@@ -12,7 +13,7 @@ HELPER = '[agents.echo]\nenabled = true\n[agents.asker]\nkind = "service"\nservi
 CHANNEL = '[channels.http]\nkind = "http"\nagent = "asker"\n[channels.cli]\nkind = "cli"\nagent = "asker"\n'
 
 
-class CallbackTest(Case):
+class CallbackTest(RestartCase):
     def begin(self, tool, rules='agent = "echo"\nservices = ["files"]\n'):
         self.port = free_port()
         self.running = self.daemon(
@@ -41,8 +42,7 @@ class CallbackTest(Case):
         self.begin("ask_ai_late")
         self.running.post("hello")
         until(lambda: json.loads(self.running.client("status", "--json").stdout)["running"])
-        restarted = self.running.client("restart")
-        self.assertIn("restarted", restarted.stdout)
+        self.restart(self.running)
         until(lambda: ("agent", '{"text":"hello"}') in self.running.history())
 
     def test_another_services_tool_is_called(self):
