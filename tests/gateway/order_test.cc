@@ -39,9 +39,22 @@ class OrderTest : public GatewayTest {
     return inverted;
   }
   InboundMessage numbered(const std::string& chat, std::int64_t order) {
-    InboundMessage m = message(chat, fmt::format("n{}", order));
+    return numbered(chat, order, fmt::format("n{}", order));
+  }
+  InboundMessage numbered(const std::string& chat, std::int64_t order, const std::string& text) {
+    InboundMessage m = message(chat, text);
     m.order = order;
     return m;
+  }
+  /// The turn that runs ends after a second; the next one waits for its message, which is no longer
+  /// in memory after a restart. Nothing is written or read by itself from here on.
+  void hold_the_next_turns_message() {
+    hold_store_ = true;
+    advance(seconds(1));
+    store().write(store().queued());  // the first turn's end
+    store().tell_one();
+    run_until_idle();
+    ASSERT_EQ(store().reads(), 1u) << "the second message, for its turn";
   }
   Random random_{42};
 };
@@ -312,21 +325,11 @@ TEST_F(OrderTest, InterruptStopsTheRunningTurnAndRunsTheNewest) {
 TEST_F(OrderTest, LateMessageWhoseSuccessorHadNotBegunBeforeACrashTakesItsPlace) {
   agent_does([](const TurnRequest&) { return Act::slow(seconds(1)); });
   start();
-  const auto numbered = [&](const std::string& text, std::int64_t order) {
-    InboundMessage m = message("c", text);
-    m.order = order;
-    return m;
-  };
   say("c", "first");
-  say(numbered("two", 2));
+  say(numbered("c", 2, "two"));
   restart();
-  hold_store_ = true;
-  advance(seconds(1));
-  store().write(store().queued());  // the first turn's end
-  store().tell_one();
-  run_until_idle();
-  ASSERT_EQ(store().reads(), 1u) << "the second message, for its turn";
-  post(numbered("one", 1));
+  ASSERT_NO_FATAL_FAILURE(hold_the_next_turns_message());
+  post(numbered("c", 1, "one"));
   run_until_idle();
   store().write(store().queued());
   restart();
@@ -342,12 +345,7 @@ TEST_F(OrderTest, InterruptOfATurnBeforeItsFirstRowIsWrittenEndsIt) {
   const Accepted second = say("c", "second");
   bot().account.mode = LaneMode::kInterrupt;
   restart();
-  hold_store_ = true;
-  advance(seconds(1));
-  store().write(store().queued());  // the first turn's end
-  store().tell_one();
-  run_until_idle();
-  ASSERT_EQ(store().reads(), 1u) << "the second message, for its turn";
+  ASSERT_NO_FATAL_FAILURE(hold_the_next_turns_message());
   post(message("c", "third"));
   run_until_idle();
   store().write(store().queued());
@@ -363,16 +361,11 @@ TEST_F(OrderTest, InterruptOfATurnBeforeItsFirstRowIsWrittenEndsIt) {
 TEST_F(OrderTest, InterruptMergesNothingAcrossAGapThatMayStillClose) {
   bot().account.mode = LaneMode::kInterrupt;
   start();
-  const auto numbered = [&](const std::string& text, std::int64_t order) {
-    InboundMessage m = message("c", text);
-    m.order = order;
-    return m;
-  };
-  say(numbered("one", 1));
+  say(numbered("c", 1, "one"));
   run_until_rest();
-  say(numbered("four", 4));  // waits for two and three
-  say(numbered("two", 2));
-  say(numbered("three", 3));
+  say(numbered("c", 4, "four"));  // waits for two and three
+  say(numbered("c", 2, "two"));
+  say(numbered("c", 3, "three"));
   run_until_rest();
   std::vector<std::string> heard;
   for (const auto& call : agents_.calls) heard.push_back(call.request.text());
